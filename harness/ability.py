@@ -1,0 +1,220 @@
+"""Ability of an agent: prior and posterior on nodes, point estimates, intervals, predicted score.
+
+Functions take ``weights`` of shape ``(A, Q)``: A independent agents (or hypothetical futures of
+one), Q nodes, rows summing to 1. :class:`Posterior` is the one-agent face of the same arrays.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, ndtr
+
+from harness.errors import PlanError
+from harness.irt import Array, Table
+
+PosteriorEstimate = Literal["eap", "map"]
+
+_FEW = 32
+"""Up to so many open items the predicted score is exact: a normal would be far off for a few."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Independent normal prior over ability; one mean and one sd for each ability.
+
+    >>> Prior((0.0,), (1.0,)).log_weights(np.array([[-1.0], [0.0], [1.0]])).round(3).tolist()
+    [-1.294, -0.794, -1.294]
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    sd: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.sd) or not all(s > 0 for s in self.sd):
+            raise PlanError("a prior needs one mean and one sd > 0 for each ability")
+
+    def log_weights(self, nodes: Array) -> Array:
+        """``(Q,)`` log prior probabilities of the nodes ``(Q, D)``."""
+        z = (nodes - np.array(self.mean)) / np.array(self.sd)
+        log_density = -0.5 * (z**2).sum(axis=1)
+        return np.asarray(log_density - logsumexp(log_density))
+
+
+def normalise(log_weights: Array) -> Array:
+    """Probabilities from unnormalised logs along the last axis."""
+    shifted = np.exp(log_weights - log_weights.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def moments(nodes: Array, weights: Array) -> tuple[Array, Array]:
+    """Means and standard deviations ``(A, D)`` of ``weights (A, Q)`` on ``nodes (Q, D)``."""
+    mean = weights @ nodes
+    # the second moment about each mean, expanded; nodes are centred first against cancellation
+    centre = nodes.mean(axis=0)
+    variance = weights @ (nodes - centre) ** 2 - (mean - centre) ** 2
+    return mean, np.sqrt(np.maximum(variance, 0.0))
+
+
+def point_estimate(nodes: Array, weights: Array, estimator: PosteriorEstimate) -> Array:
+    """``(A, D)`` posterior means (EAP) or modes (MAP).
+
+    With one ability the mode is refined by a parabola through the three highest log-weights.
+    """
+    if estimator == "eap":
+        return moments(nodes, weights)[0]
+    peak = weights.argmax(axis=1)
+    modes = nodes[peak]
+    if nodes.shape[1] > 1 or len(nodes) < 3:
+        return np.asarray(modes)
+    step = nodes[1, 0] - nodes[0, 0]
+    inside = np.clip(peak, 1, len(nodes) - 2)
+    rows = np.arange(len(weights))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left, mid, right = (np.log(weights[rows, inside + shift]) for shift in (-1, 0, 1))
+        shift = 0.5 * (left - right) / (left - 2 * mid + right)
+    shift = np.where((peak == inside) & np.isfinite(shift), shift, 0.0)
+    return np.asarray(modes + step * shift[:, None])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A central interval: the posterior probability of lying inside is ``level``."""
+
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Distribution over the ability of one agent.
+
+    ``nodes`` is ``(Q, D)``, ``weights`` is ``(Q,)`` and sums to 1.
+    """
+
+    nodes: Array
+    weights: Array
+
+    @cached_property
+    def mean(self) -> Array:
+        """``(D,)`` expected a posteriori estimate (EAP)."""
+        return np.asarray(moments(self.nodes, self.weights[None])[0][0])
+
+    @cached_property
+    def mode(self) -> Array:
+        """``(D,)`` maximum a posteriori estimate (MAP)."""
+        return np.asarray(point_estimate(self.nodes, self.weights[None], "map")[0])
+
+    @cached_property
+    def sd(self) -> Array:
+        """``(D,)`` posterior standard deviations."""
+        return np.asarray(moments(self.nodes, self.weights[None])[1][0])
+
+    def quantile(self, probability: float, dimension: int = 0) -> float:
+        """Quantile of one ability, interpolated between nodes."""
+        values, where = np.unique(self.nodes[:, dimension], return_inverse=True)
+        mass = np.bincount(where, weights=self.weights)
+        # each node stands for the cell around it, so half of its mass lies below it
+        below = np.cumsum(mass) - mass / 2
+        return float(np.interp(probability, below, values))
+
+    def interval(self, level: float = 0.9, dimension: int = 0) -> Interval:
+        """Central interval of one ability.
+
+        >>> nodes = np.linspace(-6, 6, 241)[:, None]
+        >>> flat = Posterior(nodes, normalise(Prior().log_weights(nodes)))
+        >>> interval = flat.interval(0.95)
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (-1.96, 1.96)
+        """
+        tail = (1 - level) / 2
+        return Interval(self.quantile(tail, dimension), self.quantile(1 - tail, dimension), level)
+
+
+@dataclass(frozen=True, eq=False)
+class ScorePrediction:
+    """Distribution of the score that the agent would get on all items of a bank.
+
+    The score is the mean of ``category / top category`` over items: the pass rate of a binary
+    bank. ``values`` and ``probabilities`` are ``(M,)``.
+    """
+
+    values: Array
+    probabilities: Array
+    mean: float
+
+    def interval(self, level: float = 0.9) -> Interval:
+        """Shortest-tailed central interval: at least ``level`` of the probability lies inside."""
+        cumulative = np.cumsum(self.probabilities)
+        tail = (1 - level) / 2
+        low = int(np.searchsorted(cumulative, tail, side="right"))
+        high = int(np.searchsorted(cumulative, 1 - tail, side="left"))
+        last = len(self.values) - 1
+        return Interval(
+            float(self.values[min(low, last)]), float(self.values[min(high, last)]), level
+        )
+
+    def probability_above(self, score: float) -> float:
+        """Probability of a score strictly above ``score``."""
+        return float(self.probabilities[self.values > score + 1e-12].sum())
+
+
+def predict_score(
+    table: Table,
+    weights: Array,
+    answers: NDArray[np.intp],
+    counted: NDArray[np.bool_] | None = None,
+) -> ScorePrediction:
+    """Predict the score on a whole bank from a posterior and the answers already known.
+
+    Counts both sources of doubt: ability (the posterior) and the luck of the items that were
+    not administered. Given ability the sum over up to 32 unadministered items is exact; over
+    more, it is a normal on the lattice of possible sums.
+
+    Args:
+        weights: ``(Q,)`` posterior.
+        answers: ``(n,)`` category of each item, -1 where it was not administered.
+        counted: ``(n,)`` items that the score is over; all when None.
+    """
+    counted = np.ones(len(table.ids), bool) if counted is None else counted
+    total = int(counted.sum())
+    known = (answers >= 0) & counted
+    open_rows = (answers < 0) & counted
+    earned = float(table.scores[known, answers[known]].sum())
+    if not open_rows.any():
+        value = earned / total
+        return ScorePrediction(np.array([value]), np.array([1.0]), value)
+    mean = table.expected_score[open_rows].sum(axis=0)
+    sd = np.sqrt(np.maximum(table.score_variance[open_rows].sum(axis=0), 1e-12))
+    expected = (earned + float(weights @ mean)) / total
+
+    # sums of the open items lie on a lattice of step 1/lcm(K-1)
+    resolution = int(np.lcm.reduce(table.n_categories[open_rows] - 1))
+    sums = np.arange(int(open_rows.sum()) * resolution + 1) / resolution
+    live = weights > 1e-9 * weights.max()
+    chance = weights[live] / weights[live].sum()
+    if open_rows.sum() <= _FEW:
+        probabilities = _sum_distribution(table, open_rows, resolution, live) @ chance
+    else:
+        edges = (sums[:-1] + sums[1:]) / 2
+        below = ndtr((edges[:, None] - mean[live]) / sd[live]) @ chance
+        probabilities = np.diff(np.concatenate([[0.0], below, [1.0]]))
+    return ScorePrediction((earned + sums) / total, probabilities, expected)
+
+
+def _sum_distribution(
+    table: Table, rows: NDArray[np.bool_], resolution: int, live: NDArray[np.bool_]
+) -> Array:
+    """``(M, Q)`` distribution of the sum of scores given ability (Lord and Wingersky 1984)."""
+    distribution = np.ones((1, int(live.sum())))
+    for row in np.flatnonzero(rows):
+        top = int(table.n_categories[row]) - 1
+        longer = np.zeros((len(distribution) + resolution, distribution.shape[1]))
+        for category in range(top + 1):
+            start = category * (resolution // top)
+            longer[start : start + len(distribution)] += distribution * table.p[row, category, live]
+        distribution = longer
+    return distribution
