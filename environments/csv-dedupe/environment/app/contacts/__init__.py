@@ -1,0 +1,1 @@
+"""Clean address lists that come as CSV files."""

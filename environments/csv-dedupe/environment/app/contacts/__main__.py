@@ -1,0 +1,5 @@
+import sys
+
+from contacts.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Invoices: reading them, showing them."""

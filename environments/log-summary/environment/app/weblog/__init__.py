@@ -1,0 +1,1 @@
+"""Figures from the log files of our web services."""

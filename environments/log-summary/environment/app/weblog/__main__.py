@@ -1,0 +1,5 @@
+import sys
+
+from weblog.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Traces and test results to categories."""
