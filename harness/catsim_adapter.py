@@ -446,6 +446,5 @@ def _on_nodes(table: Table, abilities: Array) -> Array:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Far from an item catsim overflows to the right limits, with warnings."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
         yield

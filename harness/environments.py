@@ -9,6 +9,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class ResponseCurve:
         """
         reach = [1 / (1 + math.exp(self.discrimination * (t - skill))) for t in self.thresholds]
         edges = [1.0, *reach, 0.0]
-        return tuple(a - b for a, b in zip(edges, edges[1:], strict=False))
+        return tuple(a - b for a, b in pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,6 @@ class Environment:
     tags: tuple[str, ...]
     agent_seconds: float
     verifier_seconds: float
-    build_seconds: float
     cpus: float
     memory_mb: int
     storage_mb: int
@@ -112,7 +112,6 @@ class _Limit(BaseModel):
 
 
 class _Container(BaseModel):
-    build_timeout_sec: float = Field(default=600.0, gt=0)
     docker_image: str | None = None
     cpus: float = Field(default=1.0, gt=0)
     memory_mb: int = Field(default=2048, gt=0)
@@ -171,6 +170,7 @@ def load_environment(path: Path) -> Environment:
         where = ".".join(str(part) for part in first["loc"])
         raise TaskError(f"{file}: {where}: {first['msg']}") from None
     container, ours = task.environment, task.metadata.harness
+    persona = ours.persona
     if container.docker_image is None and not (path / "environment" / "Dockerfile").is_file():
         raise TaskError(
             f"task {path}: environment/Dockerfile is missing, and no docker_image is set"
@@ -183,13 +183,13 @@ def load_environment(path: Path) -> Environment:
         path=path,
         instruction=instruction,
         categories=ours.categories,
-        persona=ours.persona
-        and ResponseCurve(ours.persona.discrimination, ours.persona.thresholds),
+        persona=None
+        if persona is None
+        else ResponseCurve(persona.discrimination, persona.thresholds),
         difficulty=task.metadata.difficulty,
         tags=task.metadata.tags,
         agent_seconds=task.agent.timeout_sec,
         verifier_seconds=task.verifier.timeout_sec,
-        build_seconds=container.build_timeout_sec,
         cpus=container.cpus,
         memory_mb=container.memory_mb,
         storage_mb=container.storage_mb,

@@ -11,8 +11,9 @@ from pydantic import PlainSerializer, PlainValidator
 
 from harness.ability import Prior
 from harness.errors import PlanError
-from harness.select import Estimator, MinExpectedVariance, Selector, parse_estimator, parse_selector
-from harness.stop import MaxItems, Rule, SdBelow, any_of, parse_stop
+from harness.grammar import parse_estimator, parse_selector, parse_stop
+from harness.select import Estimator, MinExpectedVariance, Selector
+from harness.stop import MaxItems, Rule, SdBelow, any_of
 
 VoidCause = Literal[
     "daemon", "image", "sandbox", "model", "scorer", "agent", "harness", "cancelled"

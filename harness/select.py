@@ -54,23 +54,6 @@ class PointEstimator(Protocol):
 Estimator = PosteriorEstimate | PointEstimator
 
 
-def parse_estimator(text: str) -> Estimator:
-    """An estimator from its text.
-
-    Raises:
-        PlanError: for an unknown name.
-    """
-    match text:
-        case "eap" | "map":
-            return text
-        case _ if text.startswith("catsim:"):
-            from harness.catsim_adapter import catsim_estimator
-
-            return catsim_estimator(text.removeprefix("catsim:"))
-        case _:
-            raise PlanError(f"unknown estimator {text!r}; use eap, map or catsim:NAME")
-
-
 @runtime_checkable
 class Selector(Protocol):
     """Anything that promises a gain for every item; ``str()`` gives the text of the plan."""
@@ -160,47 +143,6 @@ class PerCost:
 
     def __str__(self) -> str:
         return f"{self.inner}/{self.unit}"
-
-
-def parse_selector(text: str) -> Selector:
-    """A selector from its text, the inverse of ``str()``.
-
-    Raises:
-        PlanError: for an unknown name; the message lists the known ones.
-
-    >>> parse_selector("min-variance/seconds")
-    PerCost(inner=MinExpectedVariance(), unit='seconds')
-    """
-    name, _, unit = text.strip().partition("/")
-    selector: Selector
-    match name:
-        case "random":
-            selector = Random()
-        case "max-information":
-            selector = MaxInformation()
-        case "min-variance":
-            selector = MinExpectedVariance()
-        case _ if name.startswith("catsim:"):
-            from harness.catsim_adapter import catsim_selector
-
-            if unit:
-                raise PlanError(
-                    f"{text!r}: catsim names one item and no gains, so nothing can be put in "
-                    f"relation to cost; select without /{unit} or use min-variance/{unit}"
-                )
-            selector = catsim_selector(name.removeprefix("catsim:"))
-        case _:
-            raise PlanError(
-                f"unknown selector {text!r}; use random, max-information, min-variance or "
-                "catsim:NAME, optionally per unit of cost as in min-variance/usd"
-            )
-    match unit:
-        case "":
-            return selector
-        case "usd" | "seconds":
-            return PerCost(selector, unit)
-        case _:
-            raise PlanError(f"{text!r}: a cost unit is usd or seconds, not {unit!r}")
 
 
 def choose(selector: Selector, view: View, pending: tuple[int, ...] = ()) -> int:

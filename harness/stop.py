@@ -1,17 +1,15 @@
 """When to stop: rules over the progress of a session, and their combinators.
 
 A rule is a frozen, printable callable from :class:`Progress` to one truth value per agent.
-Its text is an expression such as ``sd<0.3 or items>=30``; :func:`parse_stop` reads it.
+Its text is an expression such as ``sd<0.3 or items>=30``, which :mod:`harness.grammar` reads.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import PlanError
 from harness.irt import Array
 from harness.select import View
 
@@ -227,97 +225,3 @@ def precision_reached(rule: Rule, progress: Progress) -> bool:
         reached = any(precision_reached(part, progress) for part in rule.rules)
         return reached and bool(rule(progress)[0])
     return rule.precise and bool(rule(progress)[0])
-
-
-_TOKEN = re.compile(
-    r"\s*(\(|\)|and\b|or\b|catsim:\w+(?:\([^()]*\))?|exhausted\b|\w+\s*(?:<|>=)\s*[\d.eE+-]+)"
-)
-
-
-def parse_stop(text: str) -> Rule:
-    """A rule from its text: comparisons joined by ``and`` / ``or``, with parentheses.
-
-    Raises:
-        PlanError: the text is not a rule.
-
-    >>> parse_stop("sd<0.3 and items>=5 or usd>=2")
-    AnyOf(rules=(AllOf(rules=(SdBelow(bound=0.3), MaxItems(limit=5))), MaxCost(usd=2.0)))
-    """
-    tokens: list[str] = []
-    position = 0
-    while text[position:].strip():
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise _unreadable(text, text[position:].strip())
-        tokens.append(match[1])
-        position = match.end()
-    rule, rest = _parse_or(tokens, text)
-    if rest:
-        raise _unreadable(text, rest[0])
-    return rule
-
-
-def _parse_or(tokens: list[str], text: str) -> tuple[Rule, list[str]]:
-    rule, tokens = _parse_and(tokens, text)
-    rules = [rule]
-    while tokens[:1] == ["or"]:
-        rule, tokens = _parse_and(tokens[1:], text)
-        rules.append(rule)
-    return any_of(*rules), tokens
-
-
-def _parse_and(tokens: list[str], text: str) -> tuple[Rule, list[str]]:
-    rule, tokens = _parse_one(tokens, text)
-    rules = [rule]
-    while tokens[:1] == ["and"]:
-        rule, tokens = _parse_one(tokens[1:], text)
-        rules.append(rule)
-    return all_of(*rules), tokens
-
-
-def _parse_one(tokens: list[str], text: str) -> tuple[Rule, list[str]]:
-    match tokens:
-        case ["(", *inside]:
-            rule, rest = _parse_or(inside, text)
-            if rest[:1] != [")"]:
-                raise _unreadable(text, "a missing )")
-            return rule, rest[1:]
-        case ["exhausted", *rest]:
-            return Exhausted(), rest
-        case [token, *rest] if token.startswith("catsim:"):
-            from harness.catsim_adapter import catsim_stopper
-
-            return catsim_stopper(token.removeprefix("catsim:")), rest
-        case [token, *rest]:
-            return _comparison(token, text), rest
-        case _:
-            raise _unreadable(text, "its end")
-
-
-def _comparison(token: str, text: str) -> Rule:
-    match = re.fullmatch(r"(\w+)\s*(<|>=)\s*(.+)", token)
-    try:
-        number = float(match[3]) if match else float("nan")
-    except ValueError:
-        number = float("nan")
-    if match is None or not number > 0 or not np.isfinite(number):
-        raise _unreadable(text, token)
-    match match[1], match[2]:
-        case "sd", "<":
-            return SdBelow(number)
-        case "items", ">=" if number == int(number):
-            return MaxItems(int(number))
-        case "usd" | "cost", ">=":
-            return MaxCost(number)
-        case "seconds", ">=":
-            return MaxSeconds(number)
-        case _:
-            raise _unreadable(text, token)
-
-
-def _unreadable(text: str, where: str) -> PlanError:
-    return PlanError(
-        f"stopping rule {text!r} cannot be read at {where!r}; write comparisons such as sd<0.3, "
-        "items>=30, usd>=5, seconds>=3600 or catsim:NAME, joined by 'and' / 'or', with positive "
-        "numbers"
-    )

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.bank import Item, ItemBank, find_bank, load_bank, parameter_names, save_bank
+from harness.bank import Item, ItemBank, parameter_names
+from harness.bank_files import find_bank, load_bank, save_bank
 from harness.errors import BankError
 
 LABELS = {
@@ -378,7 +379,7 @@ def test_a_missing_bank_lists_those_that_are_shipped(
 ) -> None:
     shelf = tmp_path / "shelf"
     save_bank(BASE, shelf / "starter")
-    monkeypatch.setattr("harness.bank.shipped", lambda kind: shelf)
+    monkeypatch.setattr("harness.bank_files.shipped", lambda kind: shelf)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BankError, match=r"no item bank at nowhere .*; shipped banks: starter"):
         load_bank("nowhere")

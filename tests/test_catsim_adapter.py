@@ -23,9 +23,10 @@ from harness.catsim_adapter import (
     catsim_stopper,
 )
 from harness.errors import PlanError
+from harness.grammar import parse_estimator, parse_selector, parse_stop
 from harness.irt import Table
-from harness.select import MaxInformation, View, choose, parse_estimator, parse_selector
-from harness.stop import AnyOf, Progress, parse_stop, precision_reached
+from harness.select import MaxInformation, View, choose
+from harness.stop import AnyOf, Progress, precision_reached
 
 N = 12
 DIFFICULTIES = np.linspace(-2, 2, N)
@@ -550,10 +551,10 @@ def test_several_agents_stop_each_on_its_own() -> None:
 
 def test_catsim_is_imported_only_when_it_is_named() -> None:
     code = (
-        "import sys, harness.select, harness.stop, harness.catsim_adapter\n"
-        "harness.select.parse_selector('min-variance'); harness.stop.parse_stop('sd<0.3')\n"
+        "import sys, harness.grammar\n"
+        "harness.grammar.parse_selector('min-variance'); harness.grammar.parse_stop('sd<0.3')\n"
         "print('catsim' in sys.modules)\n"
-        "harness.select.parse_selector('catsim:UrrySelector')\n"
+        "harness.grammar.parse_selector('catsim:UrrySelector')\n"
         "print('catsim' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness.ability import Prior, moments, normalise
 from harness.bank import Item, ItemBank
 from harness.errors import PlanError
+from harness.grammar import parse_estimator, parse_selector
 from harness.irt import Array, Table
 from harness.select import (
     MaxInformation,
@@ -21,8 +22,6 @@ from harness.select import (
     Selector,
     View,
     choose,
-    parse_estimator,
-    parse_selector,
 )
 
 LABELS = {"binary": ("no", "yes"), "three": ("a", "b", "c"), "four": ("a", "b", "c", "d")}

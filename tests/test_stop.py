@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.bank import Item, ItemBank
 from harness.errors import PlanError
+from harness.grammar import parse_stop
 from harness.select import View
 from harness.stop import (
     AllOf,
@@ -25,7 +26,6 @@ from harness.stop import (
     all_of,
     any_of,
     limits,
-    parse_stop,
     precision_reached,
 )
 

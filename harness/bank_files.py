@@ -1,0 +1,235 @@
+"""Item banks on disk: ``bank.yaml``, ``items.csv`` and ``covariance.csv`` in one folder.
+
+``docs/bank-format.md`` describes the three files.
+"""
+
+import csv
+import io
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.bank import Item, ItemBank, parameter_names
+from harness.errors import BankError
+from harness.irt import Model
+from harness.shipped import shipped
+
+
+class _Population(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    mean: tuple[float, ...] = (0.0,)
+    sd: tuple[float, ...] = (1.0,)
+
+
+class _BankFile(BaseModel):
+    """bank.yaml, checked at the edge."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    description: str = ""
+    categories: dict[str, tuple[str, ...]] = {"binary": ("fail", "pass")}
+    population: _Population = Field(default_factory=_Population)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _two_labels(self) -> "_BankFile":
+        for name, labels in self.categories.items():
+            if len(labels) < 2:
+                raise ValueError(f"categories {name!r} needs at least two labels")
+        return self
+
+
+def find_bank(bank: str | Path) -> Path:
+    """The folder of a bank given by path, or by the name of one that is shipped.
+
+    Raises:
+        BankError: there is no such bank; the message lists those that are shipped.
+    """
+    given = Path(bank)
+    places = [given]
+    if str(given.parent) in (".", "item_banks"):
+        places.append(shipped("item_banks") / given.name)
+    for folder in places:
+        if (folder / "bank.yaml").is_file():
+            return folder
+    names = sorted(p.parent.name for p in shipped("item_banks").glob("*/bank.yaml"))
+    raise BankError(
+        f"no item bank at {given} (a bank is a folder with bank.yaml and items.csv); "
+        f"shipped banks: {', '.join(names) or 'none'}"
+    )
+
+
+def load_bank(bank: str | Path) -> ItemBank:
+    """Read and check a bank.
+
+    Raises:
+        BankError: naming the file and the row or item.
+    """
+    folder = find_bank(bank)
+    path = folder / "bank.yaml"
+    try:
+        head = _BankFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise BankError(f"{path} is not valid YAML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BankError(f"{path}: {where}: {first['msg']}") from None
+    path = folder / "items.csv"
+    items = tuple(_read_items(path, len(head.population.mean)))
+    try:
+        known = ItemBank(
+            head.name,
+            items,
+            head.categories,
+            head.population.mean,
+            head.population.sd,
+            head.description,
+            head.provenance,
+        )
+        path = folder / "covariance.csv"
+        covariances = _read_covariances(path)
+        return replace(known, items=tuple(_with_covariances(items, covariances)))
+    except BankError as error:
+        raise BankError(f"{path}: {error}") from None
+
+
+_Covariances = dict[str, dict[tuple[str, str], float]]
+
+
+def _read_items(path: Path, dimensions: int) -> Iterator[Item]:
+    if not path.is_file():
+        raise BankError(f"{path} is missing: a bank needs items.csv beside bank.yaml")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        slopes = [f"a{j + 1}" for j in range(dimensions)]
+        for column in ("item", "model", *slopes, "d1"):
+            if column not in columns:
+                raise BankError(
+                    f"{path}: column {column!r} is missing; it has: {', '.join(columns) or 'none'}"
+                )
+        for line, row in enumerate(reader, start=2):
+            try:
+                yield _read_item(row, slopes)
+            except ValueError as error:
+                raise BankError(f"{path}, line {line}, item {row['item']!r}: {error}") from None
+
+
+def _read_item(row: dict[str, str], slopes: list[str]) -> Item:
+    model = (row["model"] or "").strip().lower()
+    if model not in get_args(Model):
+        raise ValueError(f"unknown model {row['model']!r}; use one of {', '.join(get_args(Model))}")
+    intercepts: list[float] = []
+    while (text := row.get(f"d{len(intercepts) + 1}") or "") != "":
+        intercepts.append(_number(text, f"d{len(intercepts) + 1}"))
+    return Item(
+        id=row["item"] or "",
+        model=model,  # type: ignore[arg-type]
+        slopes=tuple(_number(row[name], name) for name in slopes),
+        intercepts=tuple(intercepts),
+        lower=_number(row.get("lower") or "0", "lower"),
+        upper=_number(row.get("upper") or "1", "upper"),
+        categories=row.get("categories") or "binary",
+        usd=_number(row.get("usd") or "nan", "usd"),
+        seconds=_number(row.get("seconds") or "nan", "seconds"),
+        environment=row.get("environment") or "",
+        tags=tuple(tag for tag in (row.get("tags") or "").split(";") if tag),
+    )
+
+
+def _number(text: str, column: str) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"column {column!r} holds {text!r}, which is not a number") from None
+
+
+def _read_covariances(path: Path) -> _Covariances:
+    found: _Covariances = defaultdict(dict)
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for line, row in enumerate(csv.DictReader(file), start=2):
+                try:
+                    found[row["item"]][row["row"], row["column"]] = float(row["value"])
+                except (KeyError, TypeError, ValueError):
+                    raise BankError(
+                        f"line {line} needs item, row, column and a number in value"
+                    ) from None
+    return dict(found)
+
+
+def _with_covariances(items: tuple[Item, ...], found: _Covariances) -> Iterator[Item]:
+    unknown = found.keys() - {item.id for item in items}
+    if unknown:
+        raise BankError(
+            f"item {min(unknown)!r} is not in items.csv; "
+            "remove its rows or calibrate the bank again"
+        )
+    for item in items:
+        entries = found.get(item.id)
+        if entries is None:
+            yield item
+            continue
+        names = parameter_names(item)
+        try:
+            matrix = tuple(
+                tuple(entries[(a, b) if (a, b) in entries else (b, a)] for b in names)
+                for a in names
+            )
+        except KeyError as missing:
+            raise BankError(f"item {item.id!r} lacks the entry {missing.args[0]}") from None
+        yield replace(item, covariance=matrix)
+
+
+def save_bank(bank: ItemBank, folder: Path) -> None:
+    """Write a bank as three files; an existing bank there is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    head = {
+        "name": bank.name,
+        "description": bank.description,
+        "categories": {name: list(labels) for name, labels in bank.categories.items()},
+        "population": {"mean": list(bank.mean), "sd": list(bank.sd)},
+        "provenance": dict(bank.provenance),
+    }
+    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=100)
+    (folder / "bank.yaml").write_text(text, encoding="utf-8")
+    steps = max(len(item.intercepts) for item in bank.items)
+    columns = ["item", "model", "categories", *(f"a{j + 1}" for j in range(len(bank.mean)))]
+    columns += [*(f"d{k + 1}" for k in range(steps)), "lower", "upper", "usd", "seconds"]
+    rows = [[*columns, "environment", "tags"]]
+    for item in bank.items:
+        rows.append(
+            [item.id, item.model, item.categories, *map(_digits, item.slopes)]
+            + [*map(_digits, item.intercepts), *[""] * (steps - len(item.intercepts))]
+            + [_digits(x) for x in (item.lower, item.upper, item.usd, item.seconds)]
+            + [item.environment, ";".join(item.tags)]
+        )
+    (folder / "items.csv").write_text(_csv(rows), encoding="utf-8")
+    lower_triangles = [["item", "row", "column", "value"]]
+    for item in bank.items:
+        names = parameter_names(item)
+        for i, entries in enumerate(item.covariance or ()):
+            for j, value in enumerate(entries[: i + 1]):
+                lower_triangles.append([item.id, names[i], names[j], _digits(value)])
+    path = folder / "covariance.csv"
+    if len(lower_triangles) > 1:
+        path.write_text(_csv(lower_triangles), encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _digits(number: float) -> str:
+    return "" if math.isnan(number) else repr(float(number))
+
+
+def _csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

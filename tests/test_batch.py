@@ -1,0 +1,194 @@
+"""Many agents at once are the same sessions as one by one."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.ability import Prior
+from harness.bank import Item, ItemBank
+from harness.batch import Step, administer, batches, outcome
+from harness.events import Answered, Cost, Plan
+from harness.grammar import parse_selector, parse_stop
+from harness.session import Session
+
+Categories = NDArray[np.intp]
+
+
+def make_bank(seed: int, n: int = 9, dimensions: int = 1) -> ItemBank:
+    """Items of two, three and four categories with costs, no two alike."""
+    rng = np.random.default_rng(seed)
+    items = []
+    for i in range(n):
+        steps = 1 + i % 3
+        intercepts = -np.sort(-rng.normal(0, 1.5, steps)) - 0.01 * np.arange(steps)
+        items.append(
+            Item(
+                f"item{i}",
+                ("2pl", "gpcm", "grm")[steps - 1],
+                tuple(map(float, rng.lognormal(0.2, 0.4, dimensions))),
+                tuple(map(float, intercepts)),
+                categories=f"c{steps}",
+                usd=float(rng.uniform(0.1, 2)),
+                seconds=float(rng.uniform(5, 50)),
+            )
+        )
+    labels = {f"c{steps}": tuple("abcd"[: steps + 1]) for steps in (1, 2, 3)}
+    return ItemBank("demo", tuple(items), labels, (0.0,) * dimensions, (1.0,) * dimensions)
+
+
+BANKS = tuple(make_bank(seed) for seed in range(4))
+banks = st.sampled_from(BANKS)
+SELECTORS = ("random", "max-information", "min-variance", "min-variance/usd", "random/seconds")
+STOPS = (
+    "sd<0.5 or items>=6",
+    "sd<0.6 and items>=3",
+    "usd>=3",
+    "seconds>=60",
+    "exhausted",
+    "(sd<0.5 or usd>=3) and items>=3",
+)
+
+
+@st.composite
+def outcomes_of(draw: st.DrawFn, bank: ItemBank, agents: int | None = None) -> Categories:
+    """``(A, n)`` with about a quarter missing; an agent may have none."""
+    a = draw(st.integers(1, 4)) if agents is None else agents
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    drawn = rng.integers(0, bank.table.n_categories, (a, len(bank.items)))
+    return np.where(rng.random(drawn.shape) < draw(st.sampled_from((0.0, 0.25, 1.0))), -1, drawn)
+
+
+def one_by_one(bank: ItemBank, plan: Plan, categories: Categories) -> list[Session]:
+    """Every state of a session that goes on whatever its rule says; the clock is the bank's."""
+    session = Session(bank.table, plan, eligible=categories >= 0)
+    states = [session]
+    while session.available.any():
+        chosen = session._choose(session.seconds)
+        row = bank.table.row(chosen.item)
+        cost = Cost(bank.table.usd[row], bank.table.seconds[row])
+        done = session.seconds + cost.seconds
+        session = session.after(chosen)
+        session = session.after(
+            Answered(done, chosen.step, chosen.item, int(categories[row]), cost)
+        )
+        states.append(session)
+    return states
+
+
+@pytest.mark.parametrize("select", SELECTORS)
+@given(bank=banks, stop=st.sampled_from(STOPS), seed=st.integers(0, 99), data=st.data())
+def test_a_batch_is_its_sessions(
+    select: str, bank: ItemBank, stop: str, seed: int, data: st.DataObject
+) -> None:
+    outcomes = data.draw(outcomes_of(bank))
+    agents = len(outcomes)
+    seeds = seed + np.arange(agents)
+    plan = Plan(parse_selector(select), parse_stop(stop), seed=seed)
+    steps = list(administer(bank.table, plan, outcomes, seeds))
+    for a in range(agents):
+        alone = Plan(plan.select, plan.stop, seed=int(seeds[a]))
+        states = one_by_one(bank, alone, outcomes[a])
+        for round_, session in enumerate(states):
+            step = steps[round_].of(a)
+            progress = step.progress
+            np.testing.assert_array_equal(progress.view.answers[0], session.answers)
+            np.testing.assert_array_equal(progress.view.available[0], session.available)
+            np.testing.assert_allclose(progress.view.weights[0], session.weights, atol=1e-12)
+            np.testing.assert_allclose(progress.sd[0], session.sd, atol=1e-9)
+            assert progress.items[0] == round_
+            assert progress.usd[0] == pytest.approx(session.usd)
+            assert progress.seconds[0] == pytest.approx(session.seconds)
+            end = session.ending(0.0)
+            assert bool(step.may_stop[0]) == (end is not None)
+            assert end is None or outcome(plan, steps[round_], a) == end.outcome
+        # an agent that ran out of items stays as it was
+        last = steps[-1].of(a).progress
+        np.testing.assert_array_equal(last.view.answers[0], states[-1].answers)
+        assert last.items[0] == len(states) - 1
+
+
+@given(banks, st.sampled_from(SELECTORS), st.sampled_from(STOPS), st.data())
+def test_agents_do_not_see_each_other(
+    bank: ItemBank, select: str, stop: str, data: st.DataObject
+) -> None:
+    outcomes = data.draw(outcomes_of(bank, agents=3))
+    plan = Plan(parse_selector(select), parse_stop(stop))
+    together = list(administer(bank.table, plan, outcomes))
+    order = np.array([2, 0, 1])
+    for mixed, step in zip(administer(bank.table, plan, outcomes[order]), together, strict=True):
+        np.testing.assert_array_equal(
+            mixed.progress.view.answers, step.progress.view.answers[order]
+        )
+        np.testing.assert_array_equal(mixed.may_stop, step.may_stop[order])
+
+
+@given(banks, st.sampled_from(SELECTORS), st.data())
+def test_nothing_is_given_twice_and_nothing_is_invented(
+    bank: ItemBank, select: str, data: st.DataObject
+) -> None:
+    outcomes = data.draw(outcomes_of(bank))
+    steps = list(administer(bank.table, Plan(parse_selector(select)), outcomes))
+    assert [step.round for step in steps] == list(range(len(steps)))
+    for before, after in pairwise(steps):
+        old, new = before.progress.view.answers, after.progress.view.answers
+        fresh = (new >= 0) & (old < 0)
+        live = before.progress.view.available.any(axis=1)
+        np.testing.assert_array_equal(fresh.sum(axis=1), live)
+        np.testing.assert_array_equal(new[~fresh], old[~fresh])
+    np.testing.assert_array_equal(steps[-1].progress.view.answers, outcomes)
+
+
+def test_with_several_abilities_too() -> None:
+    bank = make_bank(7, n=6, dimensions=2)
+    plan = Plan(prior=Prior((0.0, 0.0), (1.0, 1.0)), stop=parse_stop("sd<0.7"))
+    outcomes = np.random.default_rng(1).integers(0, bank.table.n_categories, (2, 6))
+    steps = list(administer(bank.table, plan, outcomes))
+    for a in range(2):
+        for step, session in zip(steps, one_by_one(bank, plan, outcomes[a]), strict=True):
+            np.testing.assert_array_equal(step.progress.view.answers[a], session.answers)
+            np.testing.assert_allclose(step.progress.sd[a], session.sd, atol=1e-9)
+
+
+def test_logged_costs_come_before_expected_ones() -> None:
+    bank = BANKS[0]
+    outcomes = np.zeros((2, 9), np.intp)
+    usd = np.arange(18.0).reshape(2, 9)
+    usd[0, 0] = np.nan
+    *_, last = administer(bank.table, Plan(), outcomes, usd=usd, seconds=2 * usd)
+    assert last.progress.usd.tolist() == [36.0, 117.0]
+    assert last.progress.seconds.tolist() == [72.0, 234.0]
+    *_, last = administer(bank.table, Plan(), outcomes)
+    np.testing.assert_allclose(last.progress.usd, bank.table.usd.sum())
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        ("sd<0.9", "precise"),
+        ("sd<0.9 or items>=1", "precise"),
+        ("sd<0.01 or items>=3", "limit"),
+        ("sd<0.01", "exhausted"),
+        ("exhausted", "exhausted"),
+        ("sd<0.9 and items>=4", "precise"),
+        ("items>=2 and usd>=0.1", "limit"),
+    ],
+)
+def test_outcomes(stop: str, expected: str) -> None:
+    plan = Plan(stop=parse_stop(stop))
+    outcomes = np.ones((1, 9), np.intp)
+    steps: list[Step] = list(administer(BANKS[0].table, plan, outcomes))
+    first = next(step for step in steps if step.may_stop[0])
+    assert outcome(plan, first, 0) == expected
+
+
+@given(st.integers(1, 3000), st.integers(1, 40))
+def test_batches_are_the_agents_in_order(agents: int, items: int) -> None:
+    bank = ItemBank("b", tuple(Item(f"i{i}", "1pl", (1.0,), (0.0,)) for i in range(items)))
+    rows = np.arange(agents) * 2
+    groups = list(batches(bank.table, rows))
+    np.testing.assert_array_equal(np.concatenate(groups), rows)
+    assert all(len(group) for group in groups)
