@@ -42,10 +42,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# One BLAS thread: on a busy machine two of them wait for each other most of the time.
 # Docker is there by now, so a test that cannot reach it fails instead of skipping.
 # pytest comes last and alone: its closing line is the last line of the output.
 test: lint docker
-	CAT_HARNESS_REQUIRE_DOCKER=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup
+	OPENBLAS_NUM_THREADS=1 CAT_HARNESS_REQUIRE_DOCKER=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 bench: $(STAMP)
 	@set -e; for file in benchmarks/[!_]*.py; do \

@@ -37,7 +37,15 @@ class Prior:
             raise PlanError("a prior needs one mean and one sd > 0 for each ability")
 
     def log_weights(self, nodes: Array) -> Array:
-        """``(Q,)`` log prior probabilities of the nodes ``(Q, D)``."""
+        """``(Q,)`` log prior probabilities of the nodes ``(Q, D)``.
+
+        Raises:
+            PlanError: prior and nodes have different numbers of abilities.
+        """
+        if nodes.shape[1] != len(self.mean):
+            raise PlanError(
+                f"the prior is over {len(self.mean)} abilities, but the bank has {nodes.shape[1]}"
+            )
         z = (nodes - np.array(self.mean)) / np.array(self.sd)
         log_density = -0.5 * (z**2).sum(axis=1)
         return np.asarray(log_density - logsumexp(log_density))

@@ -16,13 +16,17 @@ from harness.irt import Array, Table
 from harness.select import View
 from harness.stop import Progress, precision_reached
 
-_BATCH = 1_000_000
-"""Agents × items × categories that are in memory at once: 8 MB a temporary."""
+_BATCH = 500_000
+"""Agents × items × categories that are worked on at once: 4 MB a temporary."""
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A agents after the same number of rounds; agents that ran out of items stay as they were."""
+    """A agents after the same number of rounds; agents that ran out of items stay as they were.
+
+    What the view says of answers and available items is overwritten by the next step: keep
+    ``of(agent)``, which is a copy, or copy the arrays.
+    """
 
     round: int
     progress: Progress
@@ -31,15 +35,15 @@ class Step:
     """``(A,)`` whether the plan's rule holds, or nothing is left."""
 
     def of(self, agent: int) -> "Step":
-        """The same round of a single agent."""
+        """A copy of the same round for a single agent."""
         one = slice(agent, agent + 1)
         all_, view = self.progress, self.progress.view
         alone = View(
             view.table,
             view.weights[one],
-            view.available[one],
+            view.available[one].copy(),
             view.seeds[one],
-            view.answers[one],
+            view.answers[one].copy(),
             view.estimator,
         )
         progress = Progress(all_.items[one], all_.usd[one], all_.seconds[one], all_.sd[one], alone)
@@ -98,7 +102,7 @@ def administer(
         sd = moments(table.nodes, weights)[1]
         # the selector's random stream is that of the step about to be chosen
         seeds_now = view_seeds + np.array([0, count + 1])
-        view = View(table, weights, available.copy(), seeds_now, answers.copy(), plan.estimator)
+        view = View(table, weights, available, seeds_now, answers, plan.estimator)
         live = available.any(axis=1)
         progress = Progress(items.copy(), spent.copy(), passed.copy(), sd, view)
         yield Step(count, progress, np.asarray(plan.stop(progress) | ~live))

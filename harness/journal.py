@@ -173,15 +173,14 @@ def appending(path: Path, journal: Journal | None = None) -> Iterator[Writer]:
         JournalError: another process is writing to it, or the file exists already.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        opened = path.open("xb" if journal is None else "ab")
-    except FileExistsError:
-        raise JournalError(f"{path} exists; resume it, or choose another run folder") from None
-    with opened as file:
+    with path.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise JournalError(f"{path} is in use by another process; wait for it to end") from None
+        # one that is empty was left by a process that ended before it could begin
+        if journal is None and path.stat().st_size:
+            raise JournalError(f"{path} exists; resume it, or choose another run folder")
         if journal is not None:
             now = read(path)
             if (now.check, now.torn) != (journal.check, journal.torn):

@@ -22,7 +22,7 @@ from harness.errors import JournalError
 from harness.events import Answered, Chosen, Event, Outcome, Plan, Started, Stopped, Voided
 from harness.irt import Array, Table
 from harness.select import View, choose
-from harness.stop import Progress, limits, precision_reached
+from harness.stop import Progress, counted, limits, precision_reached
 
 _VOID_WINDOW = 5
 _VOIDS_TOO_MANY = 3
@@ -238,7 +238,7 @@ class Session:
                 outcome = "precise"
             return Stopped(at, outcome, rule.reason(progress))
         if not self.available.any() and not self.pending:
-            count = f"{len(self.answered)} items answered"
+            count = f"{counted(len(self.answered))} answered"
             return Stopped(at, "exhausted", f"bank exhausted, {count}, sd {max(self.sd):.3g}")
         return None
 

@@ -32,6 +32,15 @@ class Progress:
     """Posterior and answers, for rules that need more."""
 
 
+def counted(items: int) -> str:
+    """A number of items in words.
+
+    >>> counted(1), counted(2)
+    ('1 item', '2 items')
+    """
+    return f"{items} item{'' if items == 1 else 's'}"
+
+
 @runtime_checkable
 class Rule(Protocol):
     """A stopping rule."""
@@ -82,7 +91,7 @@ class MaxItems:
 
     def reason(self, progress: Progress) -> str:
         """For example: 30 items, the limit."""
-        return f"{progress.items[0]} items answered, the limit is {self.limit}"
+        return f"{counted(int(progress.items[0]))} answered, the limit is {self.limit}"
 
     def __str__(self) -> str:
         return f"items>={self.limit}"
@@ -138,7 +147,7 @@ class Exhausted:
 
     def reason(self, progress: Progress) -> str:
         """The bank is exhausted."""
-        return f"bank exhausted after {progress.items[0]} items"
+        return f"bank exhausted after {counted(int(progress.items[0]))}"
 
     def __str__(self) -> str:
         return "exhausted"
@@ -213,10 +222,10 @@ def all_of(*rules: Rule) -> Rule:
 
 
 def limits(rule: Rule) -> tuple[Rule, ...]:
-    """The limits that end a session by themselves, whatever else holds."""
+    """The limits among the parts of a rule, any of which ends a session by itself."""
     if isinstance(rule, AnyOf):
         return tuple(limit for part in rule.rules for limit in limits(part))
-    return () if rule.precise or isinstance(rule, AllOf) else (rule,)
+    return () if rule.precise else (rule,)
 
 
 def precision_reached(rule: Rule, progress: Progress) -> bool:

@@ -1,5 +1,6 @@
 """Many agents at once are the same sessions as one by one."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -79,6 +80,11 @@ def one_by_one(bank: ItemBank, plan: Plan, categories: Categories) -> list[Sessi
     return states
 
 
+def all_steps(steps: Iterator[Step]) -> list[list[Step]]:
+    """By round and agent."""
+    return [[step.of(a) for a in range(len(step.may_stop))] for step in steps]
+
+
 @pytest.mark.parametrize("select", SELECTORS)
 @given(bank=banks, stop=st.sampled_from(STOPS), seed=st.integers(0, 99), data=st.data())
 def test_a_batch_is_its_sessions(
@@ -88,12 +94,12 @@ def test_a_batch_is_its_sessions(
     agents = len(outcomes)
     seeds = seed + np.arange(agents)
     plan = Plan(parse_selector(select), parse_stop(stop), seed=seed)
-    steps = list(administer(bank.table, plan, outcomes, seeds))
+    steps = all_steps(administer(bank.table, plan, outcomes, seeds))
     for a in range(agents):
         alone = Plan(plan.select, plan.stop, seed=int(seeds[a]))
         states = one_by_one(bank, alone, outcomes[a])
         for round_, session in enumerate(states):
-            step = steps[round_].of(a)
+            step = steps[round_][a]
             progress = step.progress
             np.testing.assert_array_equal(progress.view.answers[0], session.answers)
             np.testing.assert_array_equal(progress.view.available[0], session.available)
@@ -104,9 +110,9 @@ def test_a_batch_is_its_sessions(
             assert progress.seconds[0] == pytest.approx(session.seconds)
             end = session.ending(0.0)
             assert bool(step.may_stop[0]) == (end is not None)
-            assert end is None or outcome(plan, steps[round_], a) == end.outcome
+            assert end is None or outcome(plan, step, 0) == end.outcome
         # an agent that ran out of items stays as it was
-        last = steps[-1].of(a).progress
+        last = steps[-1][a].progress
         np.testing.assert_array_equal(last.view.answers[0], states[-1].answers)
         assert last.items[0] == len(states) - 1
 
@@ -117,13 +123,14 @@ def test_agents_do_not_see_each_other(
 ) -> None:
     outcomes = data.draw(outcomes_of(bank, agents=3))
     plan = Plan(parse_selector(select), parse_stop(stop))
-    together = list(administer(bank.table, plan, outcomes))
-    order = np.array([2, 0, 1])
-    for mixed, step in zip(administer(bank.table, plan, outcomes[order]), together, strict=True):
-        np.testing.assert_array_equal(
-            mixed.progress.view.answers, step.progress.view.answers[order]
-        )
-        np.testing.assert_array_equal(mixed.may_stop, step.may_stop[order])
+    order = [2, 0, 1]
+    together = all_steps(administer(bank.table, plan, outcomes))
+    mixed = all_steps(administer(bank.table, plan, outcomes[order]))
+    assert len(mixed) == len(together)
+    for here, there in zip(mixed, together, strict=True):
+        for one, other in zip(here, (there[a] for a in order), strict=True):
+            np.testing.assert_array_equal(one.progress.view.answers, other.progress.view.answers)
+            assert one.may_stop == other.may_stop
 
 
 @given(banks, st.sampled_from(SELECTORS), st.data())
@@ -131,26 +138,27 @@ def test_nothing_is_given_twice_and_nothing_is_invented(
     bank: ItemBank, select: str, data: st.DataObject
 ) -> None:
     outcomes = data.draw(outcomes_of(bank))
-    steps = list(administer(bank.table, Plan(parse_selector(select)), outcomes))
-    assert [step.round for step in steps] == list(range(len(steps)))
-    for before, after in pairwise(steps):
-        old, new = before.progress.view.answers, after.progress.view.answers
-        fresh = (new >= 0) & (old < 0)
-        live = before.progress.view.available.any(axis=1)
-        np.testing.assert_array_equal(fresh.sum(axis=1), live)
-        np.testing.assert_array_equal(new[~fresh], old[~fresh])
-    np.testing.assert_array_equal(steps[-1].progress.view.answers, outcomes)
+    steps = all_steps(administer(bank.table, Plan(parse_selector(select)), outcomes))
+    assert [one.round for one, *_ in steps] == list(range(len(steps)))
+    for a, wanted in enumerate(outcomes):
+        for before, after in pairwise(step[a].progress.view for step in steps):
+            old, new = before.answers[0], after.answers[0]
+            fresh = (new >= 0) & (old < 0)
+            assert fresh.sum() == before.available.any()
+            np.testing.assert_array_equal(new[~fresh], old[~fresh])
+        np.testing.assert_array_equal(steps[-1][a].progress.view.answers[0], wanted)
 
 
 def test_with_several_abilities_too() -> None:
     bank = make_bank(7, n=6, dimensions=2)
     plan = Plan(prior=Prior((0.0, 0.0), (1.0, 1.0)), stop=parse_stop("sd<0.7"))
     outcomes = np.random.default_rng(1).integers(0, bank.table.n_categories, (2, 6))
-    steps = list(administer(bank.table, plan, outcomes))
+    steps = all_steps(administer(bank.table, plan, outcomes))
     for a in range(2):
         for step, session in zip(steps, one_by_one(bank, plan, outcomes[a]), strict=True):
-            np.testing.assert_array_equal(step.progress.view.answers[a], session.answers)
-            np.testing.assert_allclose(step.progress.sd[a], session.sd, atol=1e-9)
+            progress = step[a].progress
+            np.testing.assert_array_equal(progress.view.answers[0], session.answers)
+            np.testing.assert_allclose(progress.sd[0], session.sd, atol=1e-9)
 
 
 def test_logged_costs_come_before_expected_ones() -> None:
@@ -180,8 +188,7 @@ def test_logged_costs_come_before_expected_ones() -> None:
 def test_outcomes(stop: str, expected: str) -> None:
     plan = Plan(stop=parse_stop(stop))
     outcomes = np.ones((1, 9), np.intp)
-    steps: list[Step] = list(administer(BANKS[0].table, plan, outcomes))
-    first = next(step for step in steps if step.may_stop[0])
+    first = next(s for s in administer(BANKS[0].table, plan, outcomes) if s.may_stop[0])
     assert outcome(plan, first, 0) == expected
 
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.ability import Prior
@@ -28,7 +28,6 @@ from harness.events import (
     TestResult,
     Voided,
 )
-from harness.grammar import parse_stop
 from harness.report import (
     Distributions,
     SessionSummary,
@@ -43,6 +42,7 @@ from harness.report import (
 from harness.report.summary import SUMMARY
 from harness.report.wording import decimal, duration, money, percent, printable, void_effect
 from harness.session import Session, fold
+from harness.stop import MaxItems
 
 NO_EVIDENCE = Evidence()
 MILESTONES = ("none", "first milestone", "core", "complete")
@@ -74,9 +74,9 @@ def started(bank: ItemBank, plan: Plan) -> Session:
     return Session(bank.table, plan).after(event)
 
 
-def make_plan(dimensions: int = 1, width: int = 1, stop: str = "items>=50") -> Plan:
+def make_plan(dimensions: int = 1, width: int = 1) -> Plan:
     prior = Prior((0.0,) * dimensions, (1.0,) * dimensions)
-    return Plan(stop=parse_stop(stop), prior=prior, width=width)
+    return Plan(stop=MaxItems(50), prior=prior, width=width)
 
 
 def launch(session: Session) -> Session:
@@ -285,6 +285,17 @@ def test_item_line_tells_what_is_still_in_flight() -> None:
     assert item_line(session, bank, event).endswith(f" waiting for: {other}")
 
 
+@given(sessions())
+def test_item_line_says_what_was_believed_at_its_event(drawn: tuple[Session, ItemBank]) -> None:
+    session, bank = drawn
+    now = Session(session.table, session.plan)
+    for event in session.events:
+        now = now.after(event)
+        if isinstance(event, Answered | Voided):
+            believed = f"{decimal(now.ability[0])} ± {decimal(now.sd[0])}"
+            assert believed in item_line(session, bank, event)
+
+
 def test_item_line_names_each_ability() -> None:
     bank = make_bank(dimensions=2)
     session = void(launch(started(bank, make_plan(2))))
@@ -409,7 +420,7 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-@settings(max_examples=6)
+@settings(max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(sessions())
 def test_a_page_is_whole_and_loads_nothing(drawn: tuple[Session, ItemBank]) -> None:
     session, bank = drawn
