@@ -242,9 +242,9 @@ def test_only_what_fires_is_a_reason() -> None:
         ("items>=5", ["items>=5"]),
         ("sd<0.3", []),
         ("sd<0.3 or items>=5 or usd>=2.0", ["items>=5", "usd>=2.0"]),
-        # neither ends a session by itself
+        # waits for the precision
         ("sd<0.3 and items>=5", []),
-        ("items>=5 and usd>=2", []),
+        ("items>=5 and usd>=2.0", ["items>=5 and usd>=2.0"]),
         ("sd<0.3 and items>=5 or seconds>=9.0", ["seconds>=9.0"]),
     ],
 )
