@@ -37,7 +37,9 @@ class ResponseCurve:
         >>> [round(p, 3) for p in ResponseCurve(1.0, (0.0,)).probabilities(0.0)]
         [0.5, 0.5]
         """
-        reach = [1 / (1 + math.exp(self.discrimination * (t - skill))) for t in self.thresholds]
+        logits = [self.discrimination * (skill - t) for t in self.thresholds]
+        # the same as 1 / (1 + exp(-x)), which overflows far from the thresholds
+        reach = [0.5 * (1 + math.tanh(x / 2)) for x in logits]
         edges = [1.0, *reach, 0.0]
         return tuple(a - b for a, b in pairwise(edges))
 

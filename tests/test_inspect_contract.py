@@ -5,6 +5,7 @@ Inspect changes weekly. When one of these fails after an upgrade, the runner in
 """
 
 import inspect
+import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -434,8 +435,7 @@ def test_an_error_of_a_tool_is_told_from_one_of_the_model(tmp_path: Path) -> Non
     (done,) = source.done
     assert done.error is not None
     traceback = done.error.traceback.replace("\\", "/")
-    assert "inspect_ai/model/_call_tools.py" in traceback
-    assert "inspect_ai/model/_model.py" not in traceback
+    assert set(re.findall(r"inspect_ai/model/(\S+\.py)", traceback)) == {"_call_tools.py"}
 
 
 def test_react_ends_by_its_submit_tool(tmp_path: Path) -> None:

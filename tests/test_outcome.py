@@ -83,7 +83,7 @@ def test_an_agent_at_a_limit_has_answered_and_the_limit_is_named(own: str | None
     sample = finished(scores=scored(0, limit=own), limit=EvalSampleLimit(type="token", limit=9))
     event = outcome(sample, CHOSEN, 0.0, "")
     assert isinstance(event, Answered)
-    assert event.evidence.limit == own or "token"
+    assert event.evidence.limit == (own or "token")
 
 
 def test_cost_is_what_the_models_used() -> None:

@@ -62,14 +62,26 @@ def test_whatever_the_files_hold_there_is_a_verdict_or_a_reason(
     assert isinstance(verdict, Verdict) or verdict.detail
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["results", "tests", "name", "status",
-                                                       "extra", "reward"]), inner, max_size=3)))
-def test_reports_of_any_shape_are_survived(content: object) -> None:
-    text = json.dumps(content)
-    assert isinstance(judge(4, {"reward.txt": "1", "ctrf.json": text}, 0, ""), Verdict)
-    assert judge(4, {"reward.json": text}, 0, "") is not None
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+entries = st.fixed_dictionaries(
+    {"name": anything, "status": anything},
+    optional={"extra": anything | st.fixed_dictionaries({"milestone": anything})},
+)
+
+
+@given(st.lists(entries | anything, max_size=3) | anything, anything)
+def test_reports_of_any_shape_are_survived(tests: object, reward: object) -> None:
+    for report in (tests, {"tests": tests}, {"results": {"tests": tests}}):
+        files = {"reward.txt": "1", "ctrf.json": json.dumps(report)}
+        verdict = judge(4, files, 0, "")
+        assert isinstance(verdict, Verdict)
+        assert verdict.category == 3
+    given_reward = json.dumps({"reward": reward})
+    assert isinstance(judge(4, {"reward.json": given_reward}, 0, ""), Verdict | NoVerdict)
 
 
 @pytest.mark.parametrize(

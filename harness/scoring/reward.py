@@ -87,7 +87,7 @@ def _tests(ctrf: str) -> tuple[TestResult, ...]:
     try:
         entries = json.loads(ctrf)["results"]["tests"]
         return tuple(_test(entry) for entry in entries)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ()
 
 

@@ -1,0 +1,52 @@
+"""The command line: thin commands over public functions."""
+
+import sys
+from importlib.metadata import version
+
+import click
+
+from harness.cli.inventory import bank, env
+from harness.cli.machine import doctor
+from harness.cli.sessions import report, resume, run
+from harness.cli.studies import calibrate, replay, simulate
+from harness.errors import HarnessError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("cat-harness"), prog_name="cat-harness")
+def cli() -> None:
+    """Adaptive evaluation of agents in Docker sandboxes, from calibrated item banks.
+
+    Every option can be set by an environment variable CAT_HARNESS_COMMAND_OPTION too.
+
+    \b
+    Exit codes: 0 done; 1 a gate failed; 2 usage or bad input; 3 stopped without the asked
+    precision; 4 infrastructure or too many voids; 130 interrupted.
+    """
+
+
+for command in (run, resume, replay, simulate, calibrate, bank, env, report, doctor):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the command ``cat-harness``."""
+    try:
+        code = cli.main(auto_envvar_prefix="CAT_HARNESS", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except HarnessError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of our output, such as head, has had enough
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

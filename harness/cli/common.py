@@ -1,0 +1,232 @@
+"""What several commands share: options of a plan, plan files, JSON output, logging."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from harness.ability import Prior
+from harness.bank import ItemBank
+from harness.errors import PlanError
+from harness.events import Plan
+from harness.grammar import parse_estimator, parse_selector, parse_stop
+from harness.select import PerCost, Unit
+from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option(
+    "--json",
+    "json_target",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Write the result as JSON to FILE, or to stdout when no FILE is given.",
+)
+
+
+def _load_plan_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Values of a plan file become the defaults of the command."""
+    if path is None:
+        return
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise PlanError(f"plan file {path} is not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise PlanError(f"plan file {path} must map option names to values, as in 'width: 2'")
+    values = {str(key).replace("-", "_"): value for key, value in values.items()}
+    known = {p.name for p in context.command.params if p.name and p.name != "plan_file"}
+    if unknown := sorted(set(values) - known):
+        options = ", ".join(sorted(known))
+        raise PlanError(f"plan file {path}: unknown entry {unknown[0]!r}; known: {options}")
+    context.default_map = {**(context.default_map or {}), **values}
+
+
+def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
+    """The options that make up a plan, with a command's defaults."""
+    options = [
+        click.option(
+            "--plan",
+            "plan_file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            is_eager=True,
+            expose_value=False,
+            callback=_load_plan_file,
+            help="YAML file with values for these options; flags and variables win over it.",
+        ),
+        click.option(
+            "--select",
+            default="min-variance",
+            show_default=True,
+            help="Selector: random, max-information, min-variance or catsim:NAME.",
+        ),
+        click.option(
+            "--per",
+            type=click.Choice(["usd", "seconds"]),
+            help="Choose by gain per expected dollar or second.",
+        ),
+        click.option(
+            "--stop",
+            default=stop,
+            show_default=True,
+            help="Stopping rule, as in 'sd<0.3 and items>=5 or usd>=2'.",
+        ),
+        click.option(
+            "--max-items",
+            type=click.IntRange(1),
+            default=max_items,
+            show_default=True,
+            help="Also stop after so many items.",
+        ),
+        click.option(
+            "--max-cost",
+            type=float,
+            metavar="USD",
+            help="Also stop once so many dollars are spent.",
+        ),
+        click.option("--max-seconds", type=float, help="Also stop after so many seconds."),
+        click.option(
+            "--prior",
+            metavar="MEAN,SD",
+            help="Normal prior over ability; the bank's population by default.",
+        ),
+        click.option(
+            "--estimator",
+            default="eap",
+            show_default=True,
+            help="Point estimate: eap, map or catsim:NAME.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Of all random choices.",
+        ),
+        click.option(
+            "--level",
+            type=float,
+            default=0.9,
+            show_default=True,
+            help="Probability of the reported intervals.",
+        ),
+    ]
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def make_plan(
+    bank: ItemBank,
+    *,
+    select: str,
+    per: Unit | None,
+    stop: str,
+    max_items: int | None,
+    max_cost: float | None,
+    max_seconds: float | None,
+    prior: str | None,
+    estimator: str,
+    seed: int,
+    level: float,
+    width: int = 1,
+    max_attempts: int = 2,
+) -> Plan:
+    """A plan from the options of a command.
+
+    Raises:
+        PlanError: naming the option that cannot be used.
+    """
+    selector = parse_selector(select)
+    if per is not None:
+        selector = PerCost(selector, per)
+    rules: list[Rule] = [parse_stop(stop)]
+    rules += [MaxItems(max_items)] if max_items else []
+    rules += [MaxCost(max_cost)] if max_cost else []
+    rules += [MaxSeconds(max_seconds)] if max_seconds else []
+    return Plan(
+        select=selector,
+        stop=any_of(*rules),
+        prior=_prior(prior, bank),
+        estimator=parse_estimator(estimator),
+        seed=seed,
+        width=width,
+        max_attempts=max_attempts,
+        level=level,
+    )
+
+
+def _prior(text: str | None, bank: ItemBank) -> Prior:
+    if text is None:
+        return Prior(bank.mean, bank.sd)
+    try:
+        mean, sd = (float(part) for part in text.split(","))
+    except ValueError:
+        raise PlanError(f"--prior needs a mean and an sd, as in 0,1.5, not {text!r}") from None
+    return Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
+
+
+def write_json(content: str, target: str) -> None:
+    """JSON text to a file, or to stdout for ``-``."""
+    if target == "-":
+        click.echo(content)
+    else:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_text(content + "\n", encoding="utf-8")
+
+
+def to_json(content: Any) -> str:
+    """Readable JSON of plain data, dataclasses and numpy numbers."""
+    from pydantic import TypeAdapter
+
+    plain = TypeAdapter(Any).dump_python(content, mode="json", fallback=str)
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=True)
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr."""
+    click.echo(text, err=True)
+
+
+def log_to_stderr() -> None:
+    """Show what our own modules log, such as the building of images; Inspect logs for itself."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("harness")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def show_origins(context: click.Context) -> None:
+    """Print each option with its value and where the value comes from."""
+    names = {
+        "COMMANDLINE": "flag",
+        "ENVIRONMENT": "environment variable",
+        "DEFAULT_MAP": "plan file",
+        "DEFAULT": "default",
+    }
+    for parameter in context.command.params:
+        if parameter.name and parameter.name in context.params:
+            source = context.get_parameter_source(parameter.name)
+            value = context.params[parameter.name]
+            origin = names.get(source.name if source else "", "default")
+            click.echo(f"{parameter.name.replace('_', '-'):16} {value!s:40} {origin}")
+
+
+def print_table(table: Any) -> None:
+    """A rich table on stdout, wide enough when another program reads it."""
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)

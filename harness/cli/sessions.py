@@ -1,0 +1,310 @@
+"""Commands about one session: run, resume, report."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import journal
+from harness.bank import ItemBank
+from harness.bank_files import find_bank, load_bank
+from harness.cli.common import (
+    json_option,
+    log_to_stderr,
+    make_plan,
+    plan_options,
+    say,
+    show_origins,
+    to_json,
+    write_json,
+)
+from harness.errors import JournalError, PlanError
+from harness.events import Answered, Chosen, Event, Launch, Plan, Stopped, Voided
+from harness.gate import Gate, parse_gate
+from harness.session import Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_LIMITS = ("message_limit", "token_limit", "time_limit")
+_IMPRECISE, _INFRASTRUCTURE, _GATE_FAILED, _INTERRUPTED = 3, 4, 1, 130
+
+
+def _pairs(
+    context: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
+        pairs.append((name, text))
+    return tuple(pairs)
+
+
+@click.command()
+@click.option(
+    "--bank", "-b", required=True, help="Folder of an item bank, or the name of a shipped one."
+)
+@click.option(
+    "--agent",
+    "-a",
+    default="react",
+    show_default=True,
+    help="react, oracle, nop, persona:SKILL, package.module:name or file.py:name.",
+)
+@click.option(
+    "-A",
+    "agent_args",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="Argument of your own agent; repeatable.",
+)
+@click.option(
+    "--model", "-m", help="Model of the agent, as Inspect names it: openai/gpt-5, anthropic/…"
+)
+@click.option(
+    "-M",
+    "model_args",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="Argument of the model; repeatable.",
+)
+@plan_options(stop="sd<0.3", max_items=30)
+@click.option(
+    "--width", type=click.IntRange(1), default=1, show_default=True, help="Items in flight at once."
+)
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Launches of one item before its voids take it out.",
+)
+@click.option(
+    "--environments",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of task directories; those shipped by default.",
+)
+@click.option(
+    "--message-limit", type=click.IntRange(1), help="Inspect's limit of messages for each item."
+)
+@click.option(
+    "--token-limit", type=click.IntRange(1), help="Inspect's limit of tokens for each item."
+)
+@click.option(
+    "--time-limit",
+    type=click.IntRange(1),
+    help="Inspect's limit of seconds for each item; tasks have their own too.",
+)
+@click.option(
+    "--runs",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders are made.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The run folder; named by time by default.",
+)
+@click.option(
+    "--fail-if",
+    "fail_if",
+    multiple=True,
+    metavar="GATE",
+    help="Exit 1 when it holds, as in 'P(score>0.5) < 0.9'; repeatable.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Simulate from the prior and say what to expect; run nothing."
+)
+@click.option(
+    "--show-config", is_flag=True, help="Print each option, its value and origin; run nothing."
+)
+@json_option
+@click.pass_context
+def run(context: click.Context, /, **options: Any) -> int:
+    """Test an agent adaptively in Docker until the answer is good enough."""
+    if options["show_config"]:
+        show_origins(context)
+        return 0
+    gates = [parse_gate(text) for text in options["fail_if"]]
+    bank = load_bank(options["bank"])
+    plan = make_plan(bank, **{name: options[name] for name in _PLAN_OPTIONS})
+    environments = options["environments"]
+    if options["dry_run"]:
+        return _dry_run(bank, plan, environments, options["json_target"])
+    launch = Launch(
+        bank=str(find_bank(options["bank"])),
+        agent=options["agent"],
+        agent_args=options["agent_args"],
+        model=options["model"],
+        model_args=options["model_args"],
+        environments=str(Path(environments).resolve()) if environments else None,
+        limits=tuple((name, options[name]) for name in _LIMITS if options[name]),
+    )
+    from harness.runners import live
+
+    folder = options["out"] or live.new_folder(options["runs"], bank.name, launch.title)
+    log_to_stderr()
+    say(f"Testing {launch.title} on {bank.name} ({len(bank.items)} items); run folder {folder}")
+    screen = _Screen(bank)
+    try:
+        session = live.start(folder, launch, plan, notify=screen, say=say)
+    except KeyboardInterrupt:
+        return _interrupted(folder)
+    return _finish(folder, session, bank, gates, options["json_target"])
+
+
+_PLAN_OPTIONS = (
+    *("select", "per", "stop", "max_items", "max_cost", "max_seconds", "prior", "estimator"),
+    *("seed", "level", "width", "max_attempts"),
+)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--fail-if", "fail_if", multiple=True, metavar="GATE", help="Exit 1 when it holds; repeatable."
+)
+@json_option
+def resume(run_folder: Path, fail_if: tuple[str, ...], json_target: str | None) -> int:
+    """Go on with the session of a run folder, after Ctrl-C, a kill, or too many voids."""
+    gates = [parse_gate(text) for text in fail_if]
+    record = journal.read(run_folder)
+    folder = record.path.parent
+    launch = record.started.launch
+    if launch is None:
+        raise JournalError(f"{record.path} is not of a live session; there is nothing to resume")
+    bank = load_bank(launch.bank)
+    from harness.runners import live
+
+    log_to_stderr()
+    answered = sum(isinstance(event, Answered) for event in record.events)
+    say(f"Resuming {launch.title} on {bank.name}: {answered} items answered so far")
+    try:
+        session = live.resume(folder, notify=_Screen(bank), say=say)
+    except KeyboardInterrupt:
+        return _interrupted(folder)
+    return _finish(folder, session, bank, gates, json_target)
+
+
+class _Screen:
+    """The live line for each item, on stderr.
+
+    An outcome is printed once it is known what follows it: the next choice, or the end.
+    """
+
+    def __init__(self, bank: ItemBank) -> None:
+        self._bank = bank
+        self._waiting: Answered | Voided | None = None
+
+    def __call__(self, session: Session, event: Event) -> None:
+        from harness.report.text import item_line
+
+        if self._waiting is not None:
+            say(item_line(session, self._bank, self._waiting))
+            self._waiting = None
+        match event:
+            case Answered() | Voided():
+                self._waiting = event
+            case Chosen() if event.step <= session.plan.width:
+                say(f"    first: {event.item}")
+            case Stopped():
+                say(f"Stopped: {event.reason}")
+
+
+def _interrupted(folder: Path) -> int:
+    journal_file = folder / journal.NAME
+    if not journal_file.is_file() or not journal_file.stat().st_size:
+        say("\nInterrupted before the session began.")
+        return _INTERRUPTED
+    say(f"\nInterrupted; nothing answered is lost. Go on with:\n  cat-harness resume {folder}")
+    return _INTERRUPTED
+
+
+def _finish(
+    folder: Path, session: Session, bank: ItemBank, gates: Sequence[Gate], json_target: str | None
+) -> int:
+    from harness.report.summary import summarise, summary_json
+    from harness.report.text import summary_text
+
+    summary = summarise(session, bank)
+    if json_target != "-":
+        _print(summary_text(summary))
+    if json_target is not None:
+        write_json(summary_json(summary), json_target)
+    say(f"Page: cat-harness report {folder}    Traces: inspect view --log-dir {folder / 'logs'}")
+    return _exit_code(folder, session, gates)
+
+
+def _exit_code(folder: Path, session: Session, gates: Sequence[Gate]) -> int:
+    assert session.stopped is not None
+    if session.stopped.outcome == "voids":
+        say(f"Stopped on voids. Once their cause is gone: cat-harness resume {folder}")
+        return _INFRASTRUCTURE
+    failed = [gate for gate in gates if gate.failed(session)]
+    for gate in failed:
+        say(f"Gate failed: {gate.text} (it is {gate.value(session):.3f})")
+    if failed:
+        return _GATE_FAILED
+    if session.plan.stop.precise and session.stopped.outcome != "precise":
+        return _IMPRECISE
+    return 0
+
+
+def _print(renderable: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console().print(renderable, soft_wrap=True)
+
+
+def _dry_run(bank: ItemBank, plan: Plan, environments: str | None, json_target: str | None) -> int:
+    from harness.cli.dry_run import expect, expectation_text
+
+    expectation = expect(bank, plan, Path(environments) if environments else None)
+    if json_target != "-":
+        click.echo(expectation_text(expectation))
+    if json_target is not None:
+        write_json(to_json(expectation), json_target)
+    return 0
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, path_type=Path))
+@click.option("--bank", "-b", help="The bank, where it has moved since the run.")
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page; report.html in the run folder by default.",
+)
+@json_option
+def report(run_folder: Path, bank: str | None, out: Path | None, json_target: str | None) -> int:
+    """Write one self-contained HTML page about a run."""
+    record = journal.read(run_folder)
+    launch = record.started.launch
+    if bank is None and launch is None:
+        raise PlanError(f"{record.path} does not say where its bank is: add --bank FOLDER")
+    items = load_bank(bank or (launch.bank if launch else ""))
+    session = journal.replayed(record, items)
+    from harness.report.distributions import distributions
+    from harness.report.page import render_page
+    from harness.report.summary import summarise, summary_json
+
+    summary = summarise(session, items)
+    if json_target is not None:
+        write_json(summary_json(summary), json_target)
+    if json_target != "-":
+        path = out or record.path.parent / "report.html"
+        traces = os.path.relpath(record.path.parent, path.parent)
+        page = render_page(summary, distributions(session), traces=traces)
+        path.write_text(page, encoding="utf-8")
+        click.echo(str(path))
+    return 0

@@ -1,0 +1,216 @@
+"""Run or resume a session for real: bank, journal, Inspect and Docker put together."""
+
+import ast
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from inspect_ai import eval as inspect_eval
+from inspect_ai.model import Model, get_model
+from inspect_ai.solver import Solver
+
+from harness import journal
+from harness.bank import ItemBank
+from harness.bank_files import find_bank, load_bank
+from harness.environments import Environment
+from harness.errors import AgentError, DockerError, InfrastructureError, JournalError
+from harness.events import Launch, Plan, Started
+from harness.runners.agents import is_scripted, resolve_agent
+from harness.runners.inspect import Notify, SessionSource, bank_environments, make_task
+from harness.sandbox import images
+from harness.sandbox.engine import cleanup
+from harness.session import Session
+
+LOGS = "logs"
+
+
+def new_folder(runs: Path, *words: str) -> Path:
+    """A folder for a new run that does not exist yet, named by time and what it is about."""
+    slug = "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") for word in words)
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
+    taken = (runs / stem).exists()
+    return runs / (f"{stem}-{os.getpid()}" if taken else stem)
+
+
+def container_label(folder: Path) -> str:
+    """What the containers of a run are labelled with; runs elsewhere may have the same name."""
+    path = folder.resolve()
+    return f"{path.name}-{crc32(str(path).encode()):08x}"
+
+
+def start(
+    folder: Path,
+    launch: Launch,
+    plan: Plan,
+    *,
+    model: Model | None = None,
+    notify: Notify = lambda session, event: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Session:
+    """Begin a session in a new run folder and follow it to its end.
+
+    Args:
+        folder: the run folder; its name is the run's id.
+        launch: bank, agent, model and limits.
+        plan: what the session follows.
+        model: a model object in place of the one that ``launch`` names.
+        notify: called after every event.
+        say: told about what takes time before the first item.
+
+    Returns:
+        The session, stopped.
+
+    Raises:
+        HarnessError: bad input, or a world that does not work.
+        KeyboardInterrupt: the run was interrupted; :func:`resume` goes on with it.
+    """
+    bank = load_bank(launch.bank)
+    launch = replace(launch, bank=str(find_bank(launch.bank).resolve()))
+    if launch.model is None and not is_scripted(launch.agent):
+        launch = replace(launch, model=os.environ.get("INSPECT_EVAL_MODEL"))
+    cast = _Cast.of(bank, launch, plan, model, say)
+    with journal.appending(folder / journal.NAME) as writer:
+        return _follow(folder, cast, Session(bank.table, plan), writer, notify)
+
+
+def resume(
+    run: Path,
+    *,
+    model: Model | None = None,
+    notify: Notify = lambda session, event: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Session:
+    """Go on with a session from its journal; arguments as :func:`start`.
+
+    A session that had stopped on voids begins again; one that reached its end is returned as it is.
+
+    Raises:
+        JournalError: the journal is damaged, of another bank, or not of a live session.
+    """
+    record = journal.read(run)
+    launch = record.started.launch
+    if launch is None:
+        raise JournalError(f"{record.path} is not of a live session; there is nothing to resume")
+    bank = load_bank(launch.bank)
+    session = journal.replayed(record, bank)
+    if record.torn:
+        say(f"the last line of {record.path} was cut short ({record.torn} bytes) and is left out")
+    if session.stopped is not None and session.stopped.outcome != "voids":
+        return session
+    cast = _Cast.of(bank, launch, session.plan, model, say)
+    with journal.appending(record.path, record) as writer:
+        return _follow(record.path.parent, cast, session, writer, notify)
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Everything that takes part in a session, made and checked before its journal is opened."""
+
+    bank: ItemBank
+    launch: Launch
+    agent: Solver
+    model: Model | None
+    environments: dict[str, Environment]
+
+    @classmethod
+    def of(
+        cls,
+        bank: ItemBank,
+        launch: Launch,
+        plan: Plan,
+        model: Model | None,
+        say: Callable[[str], None],
+    ) -> "_Cast":
+        agent = resolve_agent(launch.agent, parsed(launch.agent_args), plan.seed)
+        # an agent of the user's may have a model of its own
+        if model is None and launch.model is None and launch.agent == "react":
+            raise AgentError(
+                f"agent {launch.agent!r} needs a model: add --model PROVIDER/NAME, or try the "
+                "scripted agents oracle, nop and persona:SKILL"
+            )
+        model = model or _model(launch)
+        folder = Path(launch.environments) if launch.environments else None
+        environments = bank_environments(bank, folder)
+        if any(environment.image is None for environment in environments.values()):
+            images.ensure_base(say)
+        return cls(bank, launch, agent, model, environments)
+
+
+def _model(launch: Launch) -> Model | None:
+    if launch.model is None:
+        return None
+    try:
+        return get_model(launch.model, **parsed(launch.model_args))
+    except Exception as error:
+        # an unknown provider, a package or a key that is missing: each provider has its own
+        raise AgentError(f"model {launch.model!r} cannot be used: {error}") from error
+
+
+def _follow(
+    folder: Path, cast: _Cast, session: Session, writer: journal.Writer, notify: Notify
+) -> Session:
+    run, label = folder.resolve().name, container_label(folder)
+    cleanup(label)
+    source = SessionSource(session, writer, cast.environments, label, folder / LOGS, notify)
+    plan, bank, launch = session.plan, cast.bank, cast.launch
+    program = version("cat-harness")
+    source.record(
+        Started(time.time(), run, launch.title, plan, bank.name, bank.hash, program, launch)
+    )
+    limits = {name: int(value) for name, value in launch.limits}
+    try:
+        with _terminable():
+            logs = inspect_eval(
+                make_task(source, cast.agent, **limits),
+                model=cast.model,
+                log_dir=str(folder / LOGS),
+                max_samples=plan.width,
+                display="none",
+            )
+    finally:
+        # without an engine there is an outcome to report nevertheless; resume cleans up later
+        with suppress(DockerError):
+            cleanup(label)
+    # an interrupted evaluation gives a cancelled log, or none at all
+    if not logs or logs[0].status == "cancelled":
+        raise KeyboardInterrupt
+    (log,) = logs
+    if log.status == "error":
+        message = log.error.message if log.error else "no reason given"
+        raise InfrastructureError(f"Inspect ended the run: {message}")
+    if source.session.stopped is None:
+        raise InfrastructureError("Inspect ended the run before the session had stopped")
+    return source.session
+
+
+def parsed(args: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Keyword arguments from the command line, read as Python literals where they are."""
+    values: dict[str, Any] = {}
+    for name, text in args:
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name] = text
+    return values
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does, so that containers are removed."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
