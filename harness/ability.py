@@ -33,7 +33,8 @@ class Prior:
     sd: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.sd) or not all(s > 0 for s in self.sd):
+        finite = bool(np.isfinite([*self.mean, *self.sd]).all())
+        if len(self.mean) != len(self.sd) or not finite or not all(s > 0 for s in self.sd):
             raise PlanError("a prior needs one mean and one sd > 0 for each ability")
 
     def log_weights(self, nodes: Array) -> Array:

@@ -208,9 +208,10 @@ def find_environment(name: str, folder: Path | None = None) -> Environment:
         TaskError: there is none, or it cannot be read.
     """
     places = [Path(name), *([folder / name] if folder else []), shipped("environments") / name]
-    for place in places:
-        if place.is_dir():
-            return load_environment(place)
+    # a folder that merely has the name of a task must not hide it
+    found = sorted(filter(Path.is_dir, places), key=lambda p: not (p / "task.toml").is_file())
+    if found:
+        return load_environment(found[0])
     looked = ", ".join(str(place) for place in places)
     raise TaskError(f"no task directory {name!r} (looked at: {looked}); see: cat-harness env list")
 

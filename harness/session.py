@@ -198,6 +198,15 @@ class Session:
                 free[self.table.row(item)] = False
         return free
 
+    @cached_property
+    def _lost(self) -> NDArray[np.bool_]:
+        """``(n,)`` items without an answer whose last attempt in this process found no engine."""
+        lost = np.zeros(len(self.table.ids), bool)
+        for event in self._since_start:
+            if isinstance(event, Voided):
+                lost[self.table.row(event.item)] = event.cause == "daemon"
+        return lost & (self.answers < 0)
+
     def _view(self, step: int) -> View:
         return View(
             self.table,
@@ -232,6 +241,14 @@ class Session:
             return Stopped(at, "voids", reason)
         progress = self._progress(with_pending=False)
         rule = self.plan.stop
+        if self._lost.any() and not self.available.any() and not self.pending:
+            # with an engine it would go on; a resumed session does
+            view = replace(progress.view, available=self._lost[None])
+            if not rule(replace(progress, view=view))[0]:
+                left = counted(int(self._lost.sum()))
+                return Stopped(
+                    at, "voids", f"nothing is left but {left} that found no Docker (daemon)"
+                )
         if rule(progress)[0]:
             outcome: Outcome = "limit" if self.available.any() else "exhausted"
             if precision_reached(rule, progress):

@@ -17,7 +17,7 @@ from harness.calibrate.priors import FLAT, ItemPriors, gradient_and_curvature, l
 from harness.calibrate.shapes import Group, log_probability, scores
 from harness.errors import HarnessError, ResponsesError
 from harness.irt import Model
-from harness.responses import from_matrix
+from harness.responses import from_matrix, read_responses
 
 GIVEN = Priors()
 MODELS: tuple[Model, ...] = ("1pl", "2pl", "3pl", "4pl", "grm", "gpcm")
@@ -306,3 +306,33 @@ def test_too_few_steps_are_reported() -> None:
     fit = calibrate(from_matrix(outcomes), "2pl", name="x", max_iterations=2)
     assert not fit.converged
     assert fit.bank.provenance["converged"] is False
+
+
+DEGENERATE = {
+    "every answer wrong": np.zeros((5, 3), int),
+    "two kinds of agents, told apart by every item": np.repeat([[0], [1]] * 20, 8, axis=1),
+    "each agent solves one item of its own": np.eye(6, dtype=int),
+    "one item, two agents": np.array([[0], [1]]),
+}
+
+
+@pytest.mark.parametrize("matrix", DEGENERATE.values(), ids=DEGENERATE)
+@pytest.mark.parametrize("model", MODELS)
+def test_data_that_say_nothing_or_too_much_stay_finite(
+    matrix: NDArray[np.intp], model: Model
+) -> None:
+    k = 4 if model in ("grm", "gpcm") else 2
+    fit = calibrate(from_matrix(matrix, n_categories=k), model, name="x")
+    assert fit.converged
+    numbers = [number for item in fit.bank.items for number in (*item.slopes, *item.intercepts)]
+    assert max(map(abs, numbers)) < 100
+    assert np.isfinite(fit.bank.table.log_p).all()
+
+
+def test_sparse_categories_do_not_drag_the_priors_away(shared_data: Path) -> None:
+    """Middle categories that few runs reach: the estimated priors must not chase them."""
+    logged = read_responses(shared_data / "odcv" / "responses.csv.gz")
+    fit = calibrate(logged, "grm", name="odcv")
+    assert fit.converged
+    assert max(abs(mean) for mean, _ in fit.priors.values()) < 6
+    assert max(abs(d) for item in fit.bank.items for d in item.intercepts) < 12

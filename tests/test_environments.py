@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import worlds
 from hypothesis import given
 from hypothesis import strategies as st
 
-import worlds
 from harness.environments import (
     Environment,
     ResponseCurve,
@@ -44,7 +44,9 @@ def test_more_skill_makes_every_milestone_likelier(
         p = curve.probabilities(s)
         return [sum(p[k:]) for k in range(1, len(p))]
 
-    for low, high, threshold in zip(reach(skill), reach(skill + more), curve.thresholds, strict=True):
+    for low, high, threshold in zip(
+        reach(skill), reach(skill + more), curve.thresholds, strict=True
+    ):
         assert low <= high + 1e-12
         expected = 1 / (1 + math.exp(-curve.discrimination * (skill - threshold)))
         assert low == pytest.approx(expected, abs=1e-9)

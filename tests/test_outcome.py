@@ -27,9 +27,7 @@ def failed(message: str, traceback: str = "", **fields: Any) -> EvalSample:
 
 def scored(category: int = 2, **evidence: Any) -> dict[str, Score]:
     return {
-        "hidden_tests": Score(
-            value=category, metadata={"category": category, "evidence": evidence}
-        )
+        "hidden_tests": Score(value=category, metadata={"category": category, "evidence": evidence})
     }
 
 
@@ -119,8 +117,9 @@ def test_a_failure_of_docker_names_its_part_wherever_it_surfaces(docker: DockerC
     error = DockerError("it did not work", docker)
     for frames in (INSPECT, SOLVING, SCORING, SOLVING + TOOL):
         assert void_cause(repr(error), frames) == CAUSES[docker]
-        assert void_cause(str(error), f"{frames}harness.errors.DockerError: {error}") == (
-            CAUSES[docker]
+        assert (
+            void_cause(str(error), f"{frames}harness.errors.DockerError: {error}")
+            == (CAUSES[docker])
         )
 
 

@@ -136,7 +136,9 @@ def test_tests_are_taken_by_name_with_milestones_and_messages() -> None:
         {"name": "two", "status": "failed", "message": "a" * 500 + "end", "extra": {}},
         {"name": "three", "status": "skipped", "extra": None},
     ]
-    verdict = judge(4, {"reward.txt": "0.3334", "ctrf.json": json.dumps({"results": {"tests": tests}})}, 0, "")
+    verdict = judge(
+        4, {"reward.txt": "0.3334", "ctrf.json": json.dumps({"results": {"tests": tests}})}, 0, ""
+    )
     assert isinstance(verdict, Verdict)
     one, two, three = verdict.evidence.tests
     assert one == TestResult("one", True, 1)

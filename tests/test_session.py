@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.bank import Item, ItemBank
 from harness.errors import JournalError, PlanError
-from harness.events import Answered, Chosen, Cost, Event, Plan, Started, Stopped, Voided
+from harness.events import Answered, Chosen, Cost, Event, Plan, Started, Stopped, VoidCause, Voided
 from harness.grammar import parse_selector, parse_stop
 from harness.session import Session, fold
 
@@ -403,6 +403,48 @@ def test_only_eligible_items_are_chosen_and_predicted() -> None:
     assert sorted(items_of(done)) == sorted(f"item{i}" for i in range(0, 12, 2))
     scores = [e.category / (len(bank.labels(e.item)) - 1) for e in done.answered.values()]
     assert done.score.mean == pytest.approx(np.mean(scores))
+
+
+@pytest.mark.parametrize("stop", ["exhausted", "sd<0.01", "sd<0.01 or items>=12"])
+@pytest.mark.parametrize("cause", ["daemon", "image"])
+def test_the_last_items_lost_to_a_missing_engine_are_voids_and_come_back(
+    stop: str, cause: VoidCause
+) -> None:
+    bank = BANKS[1]
+    session = Session(bank.table, make_plan("random", stop))
+    rng = np.random.default_rng(0)
+
+    def answer(chosen: Chosen) -> Event:
+        if chosen.step >= 12:
+            return Voided(0.0, chosen.step, chosen.item, cause)
+        return outcome_of(bank, chosen, rng, 0.0)
+
+    *_, done = drive(session.after(start(bank, session.plan)), answer, rng)
+    assert done.stopped is not None
+    assert len(done.voided) == 2
+    assert done.stopped.outcome == ("voids" if cause == "daemon" else "exhausted")
+    again = done.after(start(bank, session.plan, done.events[-1].at))
+    *_, done = drive(again, lambda chosen: outcome_of(bank, chosen, rng, 0.0), rng)
+    assert done.stopped is not None
+    assert done.stopped.outcome == "exhausted"
+    assert len(done.answered) == 12
+
+
+def test_a_limit_that_is_reached_stays_one_though_an_item_was_lost() -> None:
+    bank = BANKS[1]
+    session = Session(bank.table, make_plan("min-variance", "items>=11"))
+    first = session.next_items(0.0)[0].item
+    rng = np.random.default_rng(0)
+
+    def answer(chosen: Chosen) -> Event:
+        if chosen.item == first:
+            return Voided(0.0, chosen.step, chosen.item, "daemon")
+        return outcome_of(bank, chosen, rng, 0.0)
+
+    *_, done = drive(session, answer, rng)
+    assert done.stopped is not None
+    assert done.stopped.reason == "11 items answered, the limit is 11"
+    assert done.stopped.outcome == "exhausted"
 
 
 def test_items_in_flight_change_what_is_chosen_next() -> None:

@@ -32,7 +32,8 @@ tests=
 for n in 1 2 3; do
   status=failed
   [ "$lines" -ge "$n" ] && status=passed
-  tests="$tests,{\\"name\\":\\"line $n\\",\\"status\\":\\"$status\\",\\"extra\\":{\\"milestone\\":$n}}"
+  about="\\"name\\":\\"line $n\\",\\"status\\":\\"$status\\""
+  tests="$tests,{$about,\\"extra\\":{\\"milestone\\":$n}}"
 done
 echo "{\\"results\\":{\\"tests\\":[${tests#,}]}}" > /logs/verifier/ctrf.json
 echo "$lines 3" | awk '{ printf "%.4f", $1 / $2 }' > /logs/verifier/reward.txt

@@ -73,12 +73,19 @@ def expect(
 ) -> Expectation:
     """The E-step: posteriors of all agents, and how well the parameters do."""
     joint = np.tile(log_weights(nodes), (groups[0].counts.shape[0], 1))
-    log_prior = 0.0
-    for group, x, prior in zip(groups, parameters, priors, strict=True):
+    for group, x in zip(groups, parameters, strict=True):
         flat = log_probability(group, x, nodes).reshape(-1, len(nodes))
         joint += group.counts.reshape(len(joint), -1) @ flat
-        log_prior += float(prior_of.log_density(group, x, prior).sum())
-    return Expectation(joint, logsumexp(joint, axis=1), log_prior)
+    return Expectation(joint, logsumexp(joint, axis=1), _log_prior(groups, parameters, priors))
+
+
+def _log_prior(
+    groups: Sequence[Group], parameters: Parameters, priors: Sequence[ItemPriors]
+) -> float:
+    return sum(
+        float(prior_of.log_density(group, x, prior).sum())
+        for group, x, prior in zip(groups, parameters, priors, strict=True)
+    )
 
 
 def information(group: Group, log_p: Array, score: Array, weight: Array) -> Array:
@@ -162,14 +169,14 @@ def rescale(
 def population_step(
     groups: Sequence[Group],
     parameters: Parameters,
-    priors: Sequence[ItemPriors] | None,
+    priors: Sequence[ItemPriors],
     nodes: Array,
     found: Expectation,
 ) -> tuple[float, float, Array]:
     """A Newton step of the mean and log sd of ability, from the likelihoods of the E-step.
 
     Args:
-        priors: of the items, which the change of scale moves; None leaves them out.
+        priors: of the items, which hold back the change of scale.
 
     Returns:
         Mean, log sd, and the posteriors ``(A, Q)`` under that population.
@@ -188,7 +195,7 @@ def population_step(
         ]
     )
     bend = np.maximum(bend, 0.05 * agents)
-    for group, x, prior in zip(groups, parameters, priors or (), strict=priors is not None):
+    for group, x, prior in zip(groups, parameters, priors, strict=True):
         # how the items move with the mean of ability, and with its log sd
         by_mean = np.zeros_like(x)
         by_mean[:, 1 : 1 + group.steps] = np.exp(x[:, :1])
@@ -201,16 +208,10 @@ def population_step(
         shift = -0.5 * ((nodes - mean) * np.exp(-log_sd)) ** 2 + 0.5 * nodes**2 - log_sd
         joint = found.log_joint + shift
         total = logsumexp(joint, axis=1)
-        value = float(total.sum())
-        if priors is not None:
-            moved = rescale(groups, parameters, mean, log_sd)
-            value += sum(
-                float(prior_of.log_density(group, x, prior).sum())
-                for group, x, prior in zip(groups, moved, priors, strict=True)
-            )
-        return value, joint, total
+        moved = rescale(groups, parameters, mean, log_sd)
+        return float(total.sum()) + _log_prior(groups, moved, priors), joint, total
 
-    before = found.log_posterior if priors is not None else found.log_likelihood
+    before = found.log_likelihood + _log_prior(groups, parameters, priors)
     for _ in range(_HALVINGS):
         value, joint, total = trial(float(step[0]), float(step[1]))
         if value >= before:
@@ -242,7 +243,7 @@ def em_step(
     found = expect(groups, parameters, priors, nodes)
     mean, log_sd, weights = 0.0, 0.0, found.weights
     if scale != "fixed":
-        resisting = priors if scale == "held" else None
+        resisting = priors if scale == "held" else list(map(prior_of.of_scale, groups, priors))
         mean, log_sd, weights = population_step(groups, parameters, resisting, nodes, found)
     moved = rescale(groups, parameters, mean, log_sd)
     if scale == "floating":

@@ -53,9 +53,9 @@ class Priors:
     """A guessing rate of about 5%, hardly above 25%."""
     logit_upper: Normal = Normal(3.0, 1.0)
     """A slipping rate of about 5%, hardly above 25%."""
-    gap: float = 0.5
-    """Pull that keeps thresholds of graded items apart, ``gap · log(d_k - d_{k+1})``: it matters
-    only where a category was hardly ever observed."""
+    gap: float = 0.2
+    """Weight of a gamma prior with mode 1 on the gaps ``g = d_k - d_{k+1}`` of graded items,
+    ``gap · (log g - g)``: thresholds stay apart where a category was hardly ever observed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,8 @@ def log_density(group: Group, parameters: Array, prior: ItemPriors) -> Array:
     total = constant - 0.5 * ((off @ prior.precision) * off).sum(axis=1)
     if prior.gap:
         for above, below in group.ordered:
-            total = total + prior.gap * np.log(parameters[:, above] - parameters[:, below])
+            gap = parameters[:, above] - parameters[:, below]
+            total = total + prior.gap * (np.log(gap) - gap)
     return np.asarray(total)
 
 
@@ -106,8 +107,9 @@ def gradient_and_curvature(
     if prior.gap:
         for above, below in group.ordered:
             gap = parameters[:, above] - parameters[:, below]
-            gradient[:, above] += prior.gap / gap
-            gradient[:, below] -= prior.gap / gap
+            push = prior.gap * (1 / gap - 1)
+            gradient[:, above] += push
+            gradient[:, below] -= push
             bend = prior.gap / gap**2
             for i, j, sign in (
                 (above, above, 1),
@@ -123,13 +125,24 @@ def rescale(group: Group, prior: ItemPriors, mean: float, log_sd: float) -> Item
     """The prior on the scale on which abilities ``N(mean, sd²)`` become N(0, 1)."""
     moved = prior.mean.copy()
     moved[1 : 1 + group.steps] += mean * np.exp(moved[0])
-    moved[0] += log_sd
+    if not group.common_slope:
+        moved[0] += log_sd
     return replace(prior, mean=moved)
 
 
-# Weak beliefs about the priors themselves, worth a few items: they matter for tiny banks only.
+def of_scale(group: Group, prior: ItemPriors) -> ItemPriors:
+    """What of a prior speaks of the scale even while the priors move: that of a common slope."""
+    precision = np.zeros_like(prior.precision)
+    if group.common_slope:
+        precision[0, 0] = prior.precision[0, 0]
+    return ItemPriors(prior.mean, precision, 0.0)
+
+
+# Weak beliefs about the priors themselves. They matter for tiny banks, and they stop the priors
+# from running away where the data say nothing, or are fitted best by infinite slopes.
 _WORTH = 4.0
-_LOCATION_SD = 3.0
+_LOG_A_LOCATION_SD = 0.75
+_D_LOCATION_SD = 4.0
 
 
 def estimate(
@@ -157,7 +170,9 @@ def estimate(
         free = slice(1 if group.common_slope else 0, 1 + group.steps)
         believed = np.linalg.inv(belief.precision[free, free])
         m = len(x)
-        weight = 1 / _LOCATION_SD**2
+        location_sd = np.array([_LOG_A_LOCATION_SD, *[_D_LOCATION_SD] * group.steps])[free]
+        spread = np.linalg.inv(prior.precision[free, free]).diagonal()
+        weight = spread / location_sd**2
         mean = (x[:, free].sum(axis=0) + weight * belief.mean[free]) / (m + weight)
         off = x[:, free] - mean
         scatter = off.T @ off + uncertain[:, free, free].sum(axis=0) + _WORTH * believed

@@ -16,6 +16,7 @@ from harness.irt import Array
 _PRIOR_STEPS = 200
 _PRIOR_TOLERANCE = 2e-3
 _MOST_NODES = 1201
+_LARGEST_CORRECTION = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +141,16 @@ def _standardise(
     """Put items and their estimated priors on the scale on which the agents are N(0, 1).
 
     The mode is a compromise between the population and the priors of the items, which know
-    nothing of the scale: the population alone defines it.
+    nothing of the scale: the population alone defines it. That is a correction of a few
+    hundredths; data that ask for much more say too little of the scale to be followed.
     """
-    for _ in range(20):
-        found = em.expect(groups, x, priors, nodes)
-        mean, log_sd, _ = em.population_step(groups, x, None, nodes, found)
+    free = [ItemPriors(prior.mean, np.zeros_like(prior.precision), 0.0) for prior in priors]
+    moved = 0.0
+    while moved < _LARGEST_CORRECTION:
+        found = em.expect(groups, x, free, nodes)
+        mean, log_sd, _ = em.population_step(groups, x, free, nodes, found)
         x = em.rescale(groups, x, mean, log_sd)
+        moved += abs(mean) + abs(log_sd)
         if max(abs(mean), abs(log_sd)) < 1e-6:
             break
     covariances = em.em_step(groups, x, priors, nodes).covariances

@@ -1,5 +1,6 @@
 """The command line: thin commands over public functions."""
 
+import os
 import sys
 from importlib.metadata import version
 
@@ -14,7 +15,23 @@ from harness.errors import HarnessError
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Program(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """The reader of our output, such as head, may have had enough; that is no failure."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as end:
+            # rich has made an exit of it by now
+            if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+                raise
+            # what is left in the buffer has to go somewhere at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(
+    cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(version("cat-harness"), prog_name="cat-harness")
 def cli() -> None:
     """Adaptive evaluation of agents in Docker sandboxes, from calibrated item banks.
@@ -45,8 +62,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # the reader of our output, such as head, has had enough
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,13 +13,15 @@ import yaml
 
 from harness.ability import Prior
 from harness.bank import ItemBank
-from harness.errors import PlanError
+from harness.errors import InputError, PlanError
 from harness.events import Plan
 from harness.grammar import parse_estimator, parse_selector, parse_stop
 from harness.select import PerCost, Unit
 from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_POSITIVE = click.FloatRange(0, min_open=True)
 
 json_option = click.option(
     "--json",
@@ -36,7 +39,7 @@ def _load_plan_file(context: click.Context, parameter: click.Parameter, path: Pa
         return
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PlanError(f"plan file {path} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise PlanError(f"plan file {path} must map option names to values, as in 'width: 2'")
@@ -86,11 +89,11 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
         ),
         click.option(
             "--max-cost",
-            type=float,
+            type=_POSITIVE,
             metavar="USD",
             help="Also stop once so many dollars are spent.",
         ),
-        click.option("--max-seconds", type=float, help="Also stop after so many seconds."),
+        click.option("--max-seconds", type=_POSITIVE, help="Also stop after so many seconds."),
         click.option(
             "--prior",
             metavar="MEAN,SD",
@@ -180,9 +183,12 @@ def write_json(content: str, target: str) -> None:
     """JSON text to a file, or to stdout for ``-``."""
     if target == "-":
         click.echo(content)
-    else:
+        return
+    try:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
         Path(target).write_text(content + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the JSON cannot be written to {target}: {error.strerror}") from None
 
 
 def to_json(content: Any) -> str:
@@ -194,8 +200,9 @@ def to_json(content: Any) -> str:
 
 
 def say(text: str) -> None:
-    """Progress goes to stderr."""
-    click.echo(text, err=True)
+    """Progress goes to stderr; that nobody reads it any more is no reason to stop."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def log_to_stderr() -> None:

@@ -64,7 +64,7 @@ def _pairs(
     help="Argument of your own agent; repeatable.",
 )
 @click.option(
-    "--model", "-m", help="Model of the agent, as Inspect names it: openai/gpt-5, anthropic/…"
+    "--model", "-m", help="Model of the agent, as Inspect names it, such as openai/gpt-5."
 )
 @click.option(
     "-M",

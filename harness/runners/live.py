@@ -22,7 +22,7 @@ from harness.bank import ItemBank
 from harness.bank_files import find_bank, load_bank
 from harness.environments import Environment
 from harness.errors import AgentError, DockerError, InfrastructureError, JournalError
-from harness.events import Launch, Plan, Started
+from harness.events import Launch, Plan, Started, Stopped
 from harness.runners.agents import is_scripted, resolve_agent
 from harness.runners.inspect import Notify, SessionSource, bank_environments, make_task
 from harness.sandbox import images
@@ -90,7 +90,8 @@ def resume(
 ) -> Session:
     """Go on with a session from its journal; arguments as :func:`start`.
 
-    A session that had stopped on voids begins again; one that reached its end is returned as it is.
+    A session that had stopped on voids begins again, and so does one that ran out of items while
+    some were void; any other that reached its end is returned as it is.
 
     Raises:
         JournalError: the journal is damaged, of another bank, or not of a live session.
@@ -103,8 +104,11 @@ def resume(
     session = journal.replayed(record, bank)
     if record.torn:
         say(f"the last line of {record.path} was cut short ({record.torn} bytes) and is left out")
-    if session.stopped is not None and session.stopped.outcome != "voids":
-        return session
+    match session.stopped:
+        case Stopped(outcome="precise" | "limit"):
+            return session
+        case Stopped(outcome="exhausted") if not session.open_voids:
+            return session
     cast = _Cast.of(bank, launch, session.plan, model, say)
     with journal.appending(record.path, record) as writer:
         return _follow(record.path.parent, cast, session, writer, notify)

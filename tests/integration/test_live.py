@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import worlds
 from inspect_ai.log import read_eval_log
 from inspect_ai.model import Model, ModelAPI, ModelOutput, ModelUsage, get_model, modelapi
 
-import worlds
 from harness import journal
 from harness.bank_files import load_bank
 from harness.environments import list_environments
 from harness.errors import AgentError, JournalError, TaskError
 from harness.events import Answered, Event, Launch, Plan, Started, Stopped, Voided
+from harness.grammar import parse_selector, parse_stop
 from harness.runners import check, live
 from harness.runners.agents import persona_category
 from harness.sandbox import engine
-from harness.grammar import parse_selector, parse_stop
 from harness.session import Session
 
 pytestmark = pytest.mark.docker
@@ -137,23 +137,18 @@ def test_a_persona_follows_its_response_curve_and_the_log_tells_the_session(
 
 
 def test_the_oracle_reaches_the_top_and_nop_the_bottom(run: Run, tmp_path: Path) -> None:
-    assert set(categories(run("oracle", width=2)).values()) == {3}
+    assert set(categories(run("oracle", stop="items>=2", width=2)).values()) == {3}
     (tmp_path / "run").rename(tmp_path / "oracle")
     assert set(categories(run("nop", stop="items>=2", width=2)).values()) == {0}
 
 
 def test_check_runs_every_scripted_solution(tmp_path: Path) -> None:
-    worlds.write_task(tmp_path, "right")
     wrong = worlds.write_task(tmp_path, "wrong")
     (wrong / "solution" / "partial-1.sh").write_text("true\n")
     (wrong / "solution" / "partial-2.sh").write_text("exit 3\n")
     trials = check.check(list_environments(tmp_path), width=2)
     found = {(t.environment, t.script): (t.expected, t.category) for t in trials}
     assert found == {
-        ("right", "nop"): (0, 0),
-        ("right", "partial-1.sh"): (1, 1),
-        ("right", "partial-2.sh"): (2, 2),
-        ("right", "solve.sh"): (3, 3),
         ("wrong", "nop"): (0, 0),
         ("wrong", "partial-1.sh"): (1, 0),
         ("wrong", "partial-2.sh"): (2, None),
@@ -183,9 +178,7 @@ def test_an_agent_from_a_file(
     assert list(categories(session).values()) == [category]
 
 
-def test_an_agent_by_dotted_path(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_agent_by_dotted_path(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # found in the current folder, as with python -m
     package = tmp_path / "mine" / "my_package"
     package.mkdir(parents=True)
@@ -291,8 +284,15 @@ def test_voids_of_one_task_leave_the_others_alone(run: Run, tmp_path: Path) -> N
     bank = worlds.write_bank(
         tmp_path / "bank", ["no-image", "tiny-a", "tiny-b", "no-verdict", "tiny-c", "tiny-d"]
     )
-    session = run("oracle", bank=bank, tasks=tasks, max_attempts=1, width=2,
-                  select=parse_selector("random"), seed=4)
+    session = run(
+        "oracle",
+        bank=bank,
+        tasks=tasks,
+        max_attempts=1,
+        width=2,
+        select=parse_selector("random"),
+        seed=4,
+    )
     assert categories(session) == dict.fromkeys(worlds.THRESHOLDS, 3)
     causes = {void.item: void for void in session.voided.values()}
     assert {item: void.cause for item, void in causes.items()} == {
@@ -348,13 +348,11 @@ def test_an_agent_that_cannot_be_used_is_refused_before_anything_begins(
     assert not (tmp_path / "run").exists()
 
 
-def test_an_item_with_other_categories_than_its_task_is_refused(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_item_with_other_categories_than_its_task_is_refused(run: Run, tmp_path: Path) -> None:
     task = worlds.write_task(tmp_path / "tasks", "tiny-a") / "task.toml"
     task.write_text("[metadata.harness]\ncategories = ['no', 'yes']\n")
     bank = worlds.write_bank(tmp_path / "bank", ["tiny-a"])
-    with pytest.raises(TaskError, match="4 categories, but its task .* has 2"):
+    with pytest.raises(TaskError, match=r"4 categories, but its task .* has 2"):
         run("oracle", bank=bank, tasks=tmp_path / "tasks")
 
 
