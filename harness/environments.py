@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.bank import ItemBank
 from harness.errors import TaskError
 from harness.shipped import shipped
 
@@ -214,6 +215,24 @@ def find_environment(name: str, folder: Path | None = None) -> Environment:
         return load_environment(found[0])
     looked = ", ".join(str(place) for place in places)
     raise TaskError(f"no task directory {name!r} (looked at: {looked}); see: cat-harness env list")
+
+
+def bank_environments(bank: ItemBank, folder: Path | None) -> dict[str, Environment]:
+    """The task directory of each item.
+
+    Raises:
+        TaskError: one is missing, unreadable, or has other categories than its item.
+    """
+    environments = {}
+    for item in bank.items:
+        environment = find_environment(item.environment or item.id, folder)
+        if len(environment.categories) != len(item.intercepts) + 1:
+            raise TaskError(
+                f"item {item.id!r} has {len(item.intercepts) + 1} categories, but its task "
+                f"{environment.path} has {len(environment.categories)}: calibrate the bank again"
+            )
+        environments[item.id] = environment
+    return environments
 
 
 def list_environments(folder: Path | None = None) -> tuple[Environment, ...]:

@@ -17,10 +17,11 @@ from inspect_ai import Task, task
 from harness import journal
 from harness.ability import Prior
 from harness.bank_files import find_bank, load_bank
+from harness.environments import bank_environments
 from harness.events import Launch, Plan, Started
 from harness.grammar import parse_selector, parse_stop
 from harness.runners.agents import resolve_agent
-from harness.runners.inspect import SessionSource, bank_environments, make_task
+from harness.runners.inspect import SessionSource, make_task
 from harness.runners.live import LOGS, container_label, new_folder
 from harness.sandbox.provider import CatDockerSandbox
 from harness.session import Session

@@ -92,7 +92,9 @@ def view_of(
     available = known < 0
     available[0, list(gone)] = False
     rows = np.flatnonzero(known[0] >= 0)
-    log_weights = Prior().log_weights(table.nodes) + table.log_p[rows, known[0, rows]].sum(axis=0)
+    dimensions = table.nodes.shape[1]
+    prior = Prior((0.0,) * dimensions, (1.0,) * dimensions)
+    log_weights = prior.log_weights(table.nodes) + table.log_p[rows, known[0, rows]].sum(axis=0)
     seeds = np.array([[7, step]])
     weights = normalise(log_weights)[None]
     return View(table, weights, available, seeds, known, parse_estimator(estimator))

@@ -7,14 +7,12 @@ from pathlib import Path
 from inspect_ai import SampleSource, Task
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
-from inspect_ai.scorer import Metric, SampleScore, Value, metric
 from inspect_ai.solver import Solver
 
-from harness.bank import ItemBank
-from harness.environments import Environment, find_environment
-from harness.errors import TaskError
+from harness.environments import Environment
 from harness.events import Chosen, Event, Voided
 from harness.journal import Writer
+from harness.runners.metrics import METRICS
 from harness.runners.outcome import outcome
 from harness.runners.task import attempt, hidden_tests, make_sample, prepare
 from harness.session import Session
@@ -114,57 +112,9 @@ def make_task(source: SessionSource, agent: Solver, **limits: float) -> Task:
         setup=prepare(),
         solver=attempt(agent),
         scorer=hidden_tests(),
-        metrics=[final_ability(source), final_sd(source), predicted_score(source)],
+        metrics=[metric(lambda: source.session) for metric in METRICS],
         name="adaptive",
         # an errored sample is a void of the session, not the end of the run
         fail_on_error=False,
         **limits,  # type: ignore[arg-type]
     )
-
-
-@metric(name="ability")
-def final_ability(source: SessionSource) -> Metric:
-    """The ability estimate, so that the log and its viewer show it."""
-
-    def compute(scores: list[SampleScore]) -> Value:
-        return source.session.ability[0]
-
-    return compute
-
-
-@metric(name="sd")
-def final_sd(source: SessionSource) -> Metric:
-    """The posterior sd of the ability."""
-
-    def compute(scores: list[SampleScore]) -> Value:
-        return source.session.sd[0]
-
-    return compute
-
-
-@metric(name="predicted_score")
-def predicted_score(source: SessionSource) -> Metric:
-    """The predicted score on the whole bank."""
-
-    def compute(scores: list[SampleScore]) -> Value:
-        return source.session.score.mean
-
-    return compute
-
-
-def bank_environments(bank: ItemBank, folder: Path | None) -> dict[str, Environment]:
-    """The task directory of each item.
-
-    Raises:
-        TaskError: one is missing, unreadable, or has other categories than its item.
-    """
-    environments = {}
-    for item in bank.items:
-        environment = find_environment(item.environment or item.id, folder)
-        if len(environment.categories) != len(item.intercepts) + 1:
-            raise TaskError(
-                f"item {item.id!r} has {len(item.intercepts) + 1} categories, but its task "
-                f"{environment.path} has {len(environment.categories)}: calibrate the bank again"
-            )
-        environments[item.id] = environment
-    return environments

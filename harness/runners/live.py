@@ -20,11 +20,11 @@ from inspect_ai.solver import Solver
 from harness import journal
 from harness.bank import ItemBank
 from harness.bank_files import find_bank, load_bank
-from harness.environments import Environment
+from harness.environments import Environment, bank_environments
 from harness.errors import AgentError, DockerError, InfrastructureError, JournalError
 from harness.events import Launch, Plan, Started, Stopped
 from harness.runners.agents import is_scripted, resolve_agent
-from harness.runners.inspect import Notify, SessionSource, bank_environments, make_task
+from harness.runners.inspect import Notify, SessionSource, make_task
 from harness.sandbox import images
 from harness.sandbox.engine import cleanup
 from harness.session import Session

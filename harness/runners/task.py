@@ -107,7 +107,8 @@ def hidden_tests() -> Scorer:
         evidence["limit"] = state.store.get("limit")
         tests = verdict.evidence.tests
         return Score(
-            value=verdict.category,
+            # between 0 and 1 as everywhere in Inspect; the category itself is in the metadata
+            value=verdict.category / (len(environment.categories) - 1),
             answer=environment.categories[verdict.category],
             explanation=f"{sum(t.passed for t in tests)} of {len(tests)} hidden tests passed",
             metadata={"category": verdict.category, "evidence": evidence},

@@ -169,8 +169,13 @@ class Core(CommandCase):
 
     def test_marginal_tiers(self) -> None:
         rule = tiers("marginal", (10, 10), (20, 50))
-        for quantity, net in ((5, "5.00"), (10, "10.00"), (11, "10.90"), (20, "19.00"),
-                              (30, "24.00")):
+        for quantity, net in (
+            (5, "5.00"),
+            (10, "10.00"),
+            (11, "10.90"),
+            (20, "19.00"),
+            (30, "24.00"),
+        ):
             with self.subTest(quantity=quantity):
                 self.check_line(line(quantity, "1.00", discount=rule), net)
 
@@ -199,8 +204,9 @@ class Core(CommandCase):
 
     def test_an_amount_off_the_invoice(self) -> None:
         result = self.totals(
-            invoice(line(1, "10.00"), line(1, "10.00"), line(1, "10.00"),
-                    discount={"amount": "0.50"})
+            invoice(
+                line(1, "10.00"), line(1, "10.00"), line(1, "10.00"), discount={"amount": "0.50"}
+            )
         )
         self.assertEqual(self.column(result, "net"), ["9.83", "9.83", "9.84"])
         self.assertEqual((result["discount"], result["net"]), ("0.50", "29.50"))
@@ -219,8 +225,9 @@ class Core(CommandCase):
 
     def test_rates_are_rounded_apart(self) -> None:
         result = self.totals(
-            invoice(line(1, "0.10", 7), line(1, "0.10", 19), line(1, "0.10", 7),
-                    tax_rounding="invoice")
+            invoice(
+                line(1, "0.10", 7), line(1, "0.10", 19), line(1, "0.10", 7), tax_rounding="invoice"
+            )
         )
         self.assertEqual(self.column(result, "tax"), ["0.01", "0.02", "0.00"])
         self.assertEqual(
@@ -241,8 +248,13 @@ class Core(CommandCase):
                 "currency": "EUR",
                 "lines": [
                     {"line": 2, "quantity": "1", "net": "-1.00", "tax": "-0.10", "gross": "-1.10"},
-                    {"line": 1, "quantity": "2", "net": "-12.50", "tax": "-2.50",
-                     "gross": "-15.00"},
+                    {
+                        "line": 1,
+                        "quantity": "2",
+                        "net": "-12.50",
+                        "tax": "-2.50",
+                        "gross": "-15.00",
+                    },
                 ],
                 "taxes": [
                     {"rate": "10", "net": "-1.00", "tax": "-0.10"},
@@ -288,10 +300,17 @@ class Core(CommandCase):
         third = self.file("3.json", note((1, 2), number="CN-3"))
         result = self.printed("credit", paper, third, "--earlier", first, "--earlier", second)
         self.assertEqual((result["number"], result["gross"]), ("CN-3", "-15.00"))
-        self.check_failed("lines[0].quantity: ", "credit", paper, third, "--earlier",
-                          self.file("4.json", note((1, 3), number="CN-4")))
-        self.check_failed("tax_rounding: ", "total",
-                          self.file("bad.json", invoice(line(), tax_rounding=1)))
+        self.check_failed(
+            "lines[0].quantity: ",
+            "credit",
+            paper,
+            third,
+            "--earlier",
+            self.file("4.json", note((1, 3), number="CN-4")),
+        )
+        self.check_failed(
+            "tax_rounding: ", "total", self.file("bad.json", invoice(line(), tax_rounding=1))
+        )
         self.check_failed("", "total", self.folder / "absent.json")
 
 
@@ -338,11 +357,13 @@ class Exactness(CommandCase):
         self.assertEqual((dinar["tax"], dinar["gross"]), ("0.062", "3.297"))
         won = self.totals(invoice(line(0, 0), currency="KRW"))
         self.assertEqual((won["net"], won["discount"]), ("0", "0"))
-        self.check_error("discount.amount",
-                         invoice(line(1, 50), currency="JPY", discount={"amount": "0.5"}))
+        self.check_error(
+            "discount.amount", invoice(line(1, 50), currency="JPY", discount={"amount": "0.5"})
+        )
         self.check_error("discount.amount", invoice(line(1, 50), discount={"amount": "0.005"}))
-        shared = self.totals(invoice(*[line(1, "1")] * 3, currency="TND",
-                                     discount={"amount": "0.002"}))
+        shared = self.totals(
+            invoice(*[line(1, "1")] * 3, currency="TND", discount={"amount": "0.002"})
+        )
         self.assertEqual(self.column(shared, "net"), ["0.999", "0.999", "1.000"])
 
     def test_one_rate_in_many_spellings(self) -> None:
@@ -466,8 +487,10 @@ class Credits(CommandCase):
         self.assertEqual((result["net"], result["tax"], result["gross"]), ("0.00",) * 3)
         self.assertEqual(result["taxes"][0], {"rate": "0", "net": "0.00", "tax": "0.00"})
         yen = self.credit(invoice(line(2, 1001), currency="JPY"), note((1, "1e0")))
-        self.assertEqual(yen["lines"], [{"line": 1, "quantity": "1", "net": "-1001", "tax": "0",
-                                         "gross": "-1001"}])
+        self.assertEqual(
+            yen["lines"],
+            [{"line": 1, "quantity": "1", "net": "-1001", "tax": "0", "gross": "-1001"}],
+        )
 
     def test_quantities_are_plain_numbers(self) -> None:
         result = self.credit(invoice(line(100)), note((1, "1e1")))
@@ -477,7 +500,8 @@ class Credits(CommandCase):
 
     def test_net_after_all_discounts(self) -> None:
         document = invoice(
-            line(10, "1.00", 20, discount=tiers("all", (10, 10))), line(1, "1.00"),
+            line(10, "1.00", 20, discount=tiers("all", (10, 10))),
+            line(1, "1.00"),
             discount={"amount": "1.00"},
         )
         result = self.credit(document, note((1, 5)))

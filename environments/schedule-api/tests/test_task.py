@@ -60,9 +60,7 @@ class ScheduleCase(unittest.TestCase):
         self.assertIsInstance(reply[1].get("error"), str)
 
     def agenda(self, start: str, end: str, room: str = "r1") -> list[dict[str, str]]:
-        status, body = self.call(
-            "GET", f"/rooms/{room}/agenda?from={quote(start)}&to={quote(end)}"
-        )
+        status, body = self.call("GET", f"/rooms/{room}/agenda?from={quote(start)}&to={quote(end)}")
         self.assertEqual(status, 200, body)
         self.assertEqual(list(body), ["occurrences"])
         rows: list[dict[str, str]] = body["occurrences"]
@@ -82,8 +80,13 @@ class Conflicts(ScheduleCase):
 
     def test_overlaps_are_refused(self) -> None:
         self.booked("2025-03-03T09:00Z", "2025-03-03T10:00Z")
-        for start, end in (("09:30", "10:30"), ("08:30", "09:30"), ("09:15", "09:45"),
-                           ("08:00", "11:00"), ("09:00", "10:00")):
+        for start, end in (
+            ("09:30", "10:30"),
+            ("08:30", "09:30"),
+            ("09:15", "09:45"),
+            ("08:00", "11:00"),
+            ("09:00", "10:00"),
+        ):
             reply = self.book(f"2025-03-03T{start}Z", f"2025-03-03T{end}Z")
             self.check_conflict(reply, "b1")
         self.assertEqual(len(self.listed()), 1)
@@ -117,8 +120,16 @@ class Core(ScheduleCase):
         self.check_status(400, self.book("2025-03-05T10:00Z", "2025-03-05T11:00+02:00"))
 
     def test_times_need_the_right_form(self) -> None:
-        for bad in ("2025-03-03T09:00", "2025-03-03", "09:00Z", "soon", "2025-02-30T09:00Z",
-                    "2025-03-03T25:00Z", "2025-03-03 09:00Z", "20250303T090000Z"):
+        for bad in (
+            "2025-03-03T09:00",
+            "2025-03-03",
+            "09:00Z",
+            "soon",
+            "2025-02-30T09:00Z",
+            "2025-03-03T25:00Z",
+            "2025-03-03 09:00Z",
+            "20250303T090000Z",
+        ):
             with self.subTest(time=bad):
                 self.check_status(400, self.book(bad, "2025-03-09T10:00Z"))
                 self.check_status(400, self.book("2025-01-01T10:00Z", bad))
@@ -164,8 +175,10 @@ class Core(ScheduleCase):
         self.booked("2025-11-10T09:00Z", "2025-11-10T10:00Z", repeat=repeat)
         self.assertEqual(
             self.starts(),
-            [f"{day}T09:00:00+00:00" for day in ("2025-11-10", "2025-12-10", "2026-01-10",
-                                                 "2026-02-10")],
+            [
+                f"{day}T09:00:00+00:00"
+                for day in ("2025-11-10", "2025-12-10", "2026-01-10", "2026-02-10")
+            ],
         )
 
     def test_series_conflict(self) -> None:
@@ -215,9 +228,13 @@ class Core(ScheduleCase):
     def test_bad_agendas(self) -> None:
         good = "from=2025-03-03T09:00Z&to=2025-03-03T10:00Z"
         self.check_status(404, self.call("GET", f"/rooms/r9/agenda?{good}"))
-        for query in ("", "from=2025-03-03T09:00Z", "to=2025-03-03T09:00Z",
-                      "from=2025-03-03T09:00Z&to=2025-03-03T09:00Z",
-                      "from=2025-03-03T09:00&to=2025-03-03T10:00Z"):
+        for query in (
+            "",
+            "from=2025-03-03T09:00Z",
+            "to=2025-03-03T09:00Z",
+            "from=2025-03-03T09:00Z&to=2025-03-03T09:00Z",
+            "from=2025-03-03T09:00&to=2025-03-03T10:00Z",
+        ):
             with self.subTest(query=query):
                 self.check_status(400, self.call("GET", f"/rooms/r1/agenda?{query}"))
 
@@ -226,9 +243,7 @@ class Core(ScheduleCase):
         self.booked("2025-03-03T09:00Z", "2025-03-03T10:00Z", repeat=daily)
         reply = self.call("DELETE", "/bookings/b1/occurrences/2025-03-04")
         self.assertEqual(reply, (200, {"id": "b1", "cancelled": "2025-03-04"}))
-        self.assertEqual(
-            self.starts(), ["2025-03-03T09:00:00+00:00", "2025-03-05T09:00:00+00:00"]
-        )
+        self.assertEqual(self.starts(), ["2025-03-03T09:00:00+00:00", "2025-03-05T09:00:00+00:00"])
         self.assertEqual(self.listed()[0]["cancelled"], ["2025-03-04"])
         self.booked("2025-03-04T09:00Z", "2025-03-04T10:00Z")
         self.check_status(404, self.call("DELETE", "/bookings/b1/occurrences/2025-03-04"))
@@ -243,8 +258,8 @@ class EdgeCases(ScheduleCase):
         repeat = {"every": "month", "count": 4}
         self.booked("2025-01-31T09:00Z", "2025-01-31T10:00Z", repeat=repeat)
         self.assertEqual(
-            self.starts(), [f"2025-{day}T09:00:00+00:00" for day in ("01-31", "03-31", "05-31",
-                                                                     "07-31")]
+            self.starts(),
+            [f"2025-{day}T09:00:00+00:00" for day in ("01-31", "03-31", "05-31", "07-31")],
         )
         self.booked("2025-02-28T09:00Z", "2025-02-28T10:00Z")
 
@@ -261,9 +276,7 @@ class EdgeCases(ScheduleCase):
         reply = self.book("2025-03-03T09:00Z", "2025-03-04T09:01Z", repeat=daily)
         self.check_status(400, reply)
         self.booked("2025-03-03T09:00Z", "2025-03-04T09:00Z", repeat=daily)
-        self.booked(
-            "2025-05-03T09:00Z", "2025-05-05T09:00Z", repeat={"every": "day", "count": 1}
-        )
+        self.booked("2025-05-03T09:00Z", "2025-05-05T09:00Z", repeat={"every": "day", "count": 1})
         monthly = {"every": "month", "count": 3}
         reply = self.book("2026-01-10T00:00Z", "2026-02-09T00:00Z", "r2", repeat=monthly)
         self.check_status(400, reply)
@@ -290,9 +303,7 @@ class EdgeCases(ScheduleCase):
     def test_until_is_a_local_date_and_inclusive(self) -> None:
         until = {"every": "day", "until": "2025-03-05"}
         self.booked("2025-03-03T00:30+05:00", "2025-03-03T01:00+05:00", repeat=until)
-        self.assertEqual(
-            self.starts(), [f"2025-03-0{day}T00:30:00+05:00" for day in (3, 4, 5)]
-        )
+        self.assertEqual(self.starts(), [f"2025-03-0{day}T00:30:00+05:00" for day in (3, 4, 5)])
         self.booked("2025-03-03T23:30-05:00", "2025-03-03T23:45-05:00", repeat=until)
         self.assertEqual(len(self.starts()), 6)
         alone = {"every": "day", "until": "2025-06-03"}
@@ -304,9 +315,7 @@ class EdgeCases(ScheduleCase):
         self.booked("2025-03-03T00:30+05:00", "2025-03-03T01:00+05:00", repeat=daily)
         self.check_status(404, self.call("DELETE", "/bookings/b1/occurrences/2025-03-02"))
         self.assertEqual(self.call("DELETE", "/bookings/b1/occurrences/2025-03-05")[0], 200)
-        self.assertEqual(
-            self.starts(), ["2025-03-03T00:30:00+05:00", "2025-03-04T00:30:00+05:00"]
-        )
+        self.assertEqual(self.starts(), ["2025-03-03T00:30:00+05:00", "2025-03-04T00:30:00+05:00"])
 
     def test_calling_off_everything(self) -> None:
         self.booked("2025-03-03T09:00Z", "2025-03-03T10:00Z")
@@ -322,9 +331,7 @@ class EdgeCases(ScheduleCase):
         self.booked("2025-03-08T09:00Z", "2025-03-08T10:00Z", repeat={"every": "day", "count": 5})
         for day in ("2025-03-11", "2025-03-08", "2025-03-10"):
             self.call("DELETE", f"/bookings/b1/occurrences/{day}")
-        self.assertEqual(
-            self.listed()[0]["cancelled"], ["2025-03-08", "2025-03-10", "2025-03-11"]
-        )
+        self.assertEqual(self.listed()[0]["cancelled"], ["2025-03-08", "2025-03-10", "2025-03-11"])
 
     def test_plus_signs_in_a_query(self) -> None:
         self.booked("2025-03-03T09:00+01:00", "2025-03-03T10:00+01:00")
@@ -342,9 +349,10 @@ class EdgeCases(ScheduleCase):
         daily = {"every": "day", "count": 2}
         self.booked("2025-03-03T23:00+01:00", "2025-03-03T22:30Z", repeat=daily)
         self.assertEqual(
-            [(row["start"], row["end"]) for row in self.agenda(
-                "2025-03-04T00:00Z", "2025-03-05T00:00Z"
-            )],
+            [
+                (row["start"], row["end"])
+                for row in self.agenda("2025-03-04T00:00Z", "2025-03-05T00:00Z")
+            ],
             [("2025-03-04T23:00:00+01:00", "2025-03-04T22:30:00+00:00")],
         )
 
@@ -451,8 +459,12 @@ class StillWorks(ScheduleCase):
         self.check_status(400, self.call("POST", "/rooms", []))
 
     def test_bookings(self) -> None:
-        body = {"room": "r2", "title": "Talk", "start": "2025-03-03T09:00Z",
-                "end": "2025-03-03T10:00:00Z"}
+        body = {
+            "room": "r2",
+            "title": "Talk",
+            "start": "2025-03-03T09:00Z",
+            "end": "2025-03-03T10:00:00Z",
+        }
         self.assertEqual(self.call("POST", "/bookings", body), (201, {"id": "b1", **body}))
         self.assertEqual(
             self.call("GET", "/bookings?room=r2"), (200, {"bookings": [{"id": "b1", **body}]})
@@ -467,8 +479,13 @@ class StillWorks(ScheduleCase):
         self.check_status(400, self.call("POST", "/bookings", "text"))
         self.check_status(400, self.book("2025-03-03T09:00Z", ""))
         self.check_status(404, self.book("2025-03-03T09:00Z", "2025-03-03T10:00Z", "r9"))
-        for method, path in (("GET", "/"), ("PUT", "/rooms"), ("GET", "/rooms/r1"),
-                             ("GET", "/nothing"), ("DELETE", "/bookings")):
+        for method, path in (
+            ("GET", "/"),
+            ("PUT", "/rooms"),
+            ("GET", "/rooms/r1"),
+            ("GET", "/nothing"),
+            ("DELETE", "/bookings"),
+        ):
             self.check_status(404, self.call(method, path))
 
     def test_command_line(self) -> None:

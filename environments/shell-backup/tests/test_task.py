@@ -102,9 +102,7 @@ class Rules(BackupCase):
         self.archives(
             "notes", stamp(1, 6), stamp(2, 6), stamp(2, 7), stamp(3, 6), stamp(3, 7), stamp(3, 8)
         )
-        done = self.run_backup(
-            "prune", self.dest, "notes", "--keep-daily", 2, "--keep-last", 2
-        )
+        done = self.run_backup("prune", self.dest, "notes", "--keep-daily", 2, "--keep-last", 2)
         self.check_output(
             done,
             f"removed notes-{stamp(1, 6)}.tar.gz",
@@ -115,9 +113,7 @@ class Rules(BackupCase):
 
     def test_one_rule_may_be_zero(self) -> None:
         self.archives("notes", stamp(1), stamp(2))
-        done = self.run_backup(
-            "prune", self.dest, "notes", "--keep-last", 0, "--keep-daily", 1
-        )
+        done = self.run_backup("prune", self.dest, "notes", "--keep-last", 0, "--keep-daily", 1)
         self.check_output(done, f"removed notes-{stamp(1)}.tar.gz", "kept 1, removed 1")
 
     def test_dry_run_deletes_nothing(self) -> None:
@@ -203,9 +199,7 @@ class EdgeCases(BackupCase):
             f"removed notes-{stamp(2)}.tar.gz",
             "kept 8, removed 2",
         )
-        done = self.run_backup(
-            "prune", self.dest, "notes", "--keep-daily", "010", "--dry-run"
-        )
+        done = self.run_backup("prune", self.dest, "notes", "--keep-daily", "010", "--dry-run")
         self.check_output(done, "kept 8, removed 0")
 
     def test_what_only_resembles_an_archive_stays(self) -> None:
@@ -255,9 +249,7 @@ class StillWorks(BackupCase):
         self.assertEqual(self.run_backup("create", source).returncode, 2)
         self.assertEqual(self.run_backup("create", source / "no", self.dest).returncode, 2)
         self.archives("notes", stamp(1))
-        self.assertEqual(
-            self.run_backup("create", source, self.dest, now=stamp(1)).returncode, 1
-        )
+        self.assertEqual(self.run_backup("create", source, self.dest, now=stamp(1)).returncode, 1)
         self.assertEqual((self.dest / f"notes-{stamp(1)}.tar.gz").read_bytes(), b"archive")
 
     def test_create_does_not_prune(self) -> None:
