@@ -105,6 +105,8 @@ class Launch:
     agent_args: tuple[tuple[str, str], ...] = ()
     model: str | None = None
     model_args: tuple[tuple[str, str], ...] = ()
+    model_cost: str | None = None
+    """File with prices of models, as Inspect reads it; without one dollars count as 0."""
     environments: str | None = None
     """Folder of the task directories; those shipped when None."""
     limits: tuple[tuple[str, float], ...] = ()

@@ -44,6 +44,7 @@ def engine_problem() -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # One worker for all Docker tests: they share images, and some stop the daemon or
     # count what is left behind.

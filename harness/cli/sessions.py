@@ -74,6 +74,11 @@ def _pairs(
     metavar="NAME=VALUE",
     help="Argument of the model; repeatable.",
 )
+@click.option(
+    "--model-cost-config",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Inspect's file of model prices; without it dollars are not known and count as 0.",
+)
 @plan_options(stop="sd<0.3", max_items=30)
 @click.option(
     "--width", type=click.IntRange(1), default=1, show_default=True, help="Items in flight at once."
@@ -146,12 +151,15 @@ def run(context: click.Context, /, **options: Any) -> int:
         agent_args=options["agent_args"],
         model=options["model"],
         model_args=options["model_args"],
-        environments=str(Path(environments).resolve()) if environments else None,
+        model_cost=_absolute(options["model_cost_config"]),
+        environments=_absolute(environments),
         limits=tuple((name, options[name]) for name in _LIMITS if options[name]),
     )
     from harness.runners import live
 
     folder = options["out"] or live.new_folder(options["runs"], bank.name, launch.title)
+    if options["max_cost"] and launch.model and not launch.model_cost:
+        say("warning: --max-cost cannot fire without prices: add --model-cost-config FILE")
     log_to_stderr()
     say(f"Testing {launch.title} on {bank.name} ({len(bank.items)} items); run folder {folder}")
     screen = _Screen(bank)
@@ -160,6 +168,11 @@ def run(context: click.Context, /, **options: Any) -> int:
     except KeyboardInterrupt:
         return _interrupted(folder)
     return _finish(folder, session, bank, gates, options["json_target"])
+
+
+def _absolute(path: str | None) -> str | None:
+    """A path that holds from another folder too, for resuming."""
+    return str(Path(path).resolve()) if path else None
 
 
 _PLAN_OPTIONS = (

@@ -175,6 +175,7 @@ def _follow(
             logs = inspect_eval(
                 make_task(source, cast.agent, **limits),
                 model=cast.model,
+                model_cost_config=launch.model_cost,
                 log_dir=str(folder / LOGS),
                 max_samples=plan.width,
                 display="none",

@@ -53,6 +53,8 @@ def cat_harness(
 
 
 def begin(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    # a shell may have started us with Ctrl-C ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -401,6 +401,8 @@ EVAL = """
 
 def evaluation(script: str, image: str, run: str, folder: Path) -> "subprocess.Popen[str]":
     code = textwrap.dedent(EVAL)
+    # a shell may have started us with Ctrl-C ignored, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-c", code, script, image, run, str(folder)],
         stdout=subprocess.PIPE,
