@@ -44,9 +44,11 @@ lint: $(STAMP)
 
 # One BLAS thread: on a busy machine two of them wait for each other most of the time.
 # Docker is there by now, so a test that cannot reach it fails instead of skipping.
-# pytest comes last and alone: its closing line is the last line of the output.
+# Docker tests share images and count what is left behind: one after the other, and last.
+PYTEST := OPENBLAS_NUM_THREADS=1 CAT_HARNESS_REQUIRE_DOCKER=1 $(BIN)/pytest
 test: lint docker
-	OPENBLAS_NUM_THREADS=1 CAT_HARNESS_REQUIRE_DOCKER=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup
+	$(PYTEST) -n $(JOBS) -m "not docker"
+	$(PYTEST) -m docker
 
 bench: $(STAMP)
 	@set -e; for file in benchmarks/[!_]*.py; do \

@@ -44,15 +44,6 @@ def engine_problem() -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # One worker for all Docker tests: they share images, and some stop the daemon or
-    # count what is left behind.
-    for item in items:
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if not item.get_closest_marker("docker"):
         return

@@ -1,5 +1,6 @@
 """Inspect's own conformance checks, against real containers."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from harness.sandbox.provider import CatDockerSandbox
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio]
 
-RUN = "test-self-check"
+RUN = f"test-self-check-{os.getpid()}"
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "defaults": {},
