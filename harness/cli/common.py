@@ -209,6 +209,13 @@ def log_to_stderr() -> None:
     """Show what our own modules log, such as the building of images; Inspect logs for itself."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return not (text in said or said.add(text))  # type: ignore[func-returns-value]
+
+    handler.addFilter(is_new)
     logger = logging.getLogger("harness")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

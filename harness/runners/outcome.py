@@ -33,7 +33,7 @@ def outcome(sample: "EvalSample", chosen: Chosen, at: float, trace: str) -> Answ
     cost = _cost(sample)
     if sample.error is not None:
         cause = void_cause(sample.error.message, sample.error.traceback)
-        detail = " ".join(sample.error.message.split())[:_DETAIL_LIMIT]
+        detail = _readable(sample.error.message)
         return Voided(at, chosen.step, chosen.item, cause, detail, cost, trace)
     score = next(iter((sample.scores or {}).values()), None)
     metadata = (score.metadata if score else None) or {}
@@ -45,6 +45,17 @@ def outcome(sample: "EvalSample", chosen: Chosen, at: float, trace: str) -> Answ
         evidence = replace(evidence, limit=sample.limit.type)
     category = int(metadata["category"])
     return Answered(at, chosen.step, chosen.item, category, cost, evidence, trace)
+
+
+def _readable(message: str) -> str:
+    """An error's text on one line, without the ``repr`` that a log wraps around it.
+
+    >>> _readable("DockerError('daemon: no answer')")
+    'daemon: no answer'
+    """
+    line = " ".join(message.split())
+    inside = re.fullmatch(r"\w+\((['\"])(.*)\1\)", line)
+    return (inside[2] if inside else line)[:_DETAIL_LIMIT]
 
 
 def void_cause(message: str, traceback: str) -> VoidCause:
