@@ -203,14 +203,20 @@ def check_env(
 @env.command("build")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @folder_option
-def build_env(names: tuple[str, ...], environments: Path | None) -> None:
+@json_option
+def build_env(names: tuple[str, ...], environments: Path | None, json_target: str | None) -> None:
     """Build the images of task directories, so that runs need not wait for them."""
     from harness.sandbox import images
 
+    built = []
     for environment in _selected(names, environments):
         if environment.image is not None:
             tag = images.ensure(environment.image, say)
         else:
             tag = images.build(environment.context, environment.name, say=say)
-        size = (images.image_size(tag) or 0) / 1e6
-        click.echo(f"{environment.name}  {tag}  {size:.0f} MB")
+        size = images.image_size(tag) or 0
+        built.append({"environment": environment.name, "image": tag, "bytes": size})
+        if json_target != "-":
+            click.echo(f"{environment.name}  {tag}  {size / 1e6:.0f} MB")
+    if json_target is not None:
+        write_json(to_json(built), json_target)
