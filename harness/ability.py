@@ -19,6 +19,8 @@ PosteriorEstimate = Literal["eap", "map"]
 
 _FEW = 32
 """Up to so many open items the predicted score is exact: a normal would be far off for a few."""
+_MOST_STEPS = 20_000
+"""Steps of the lattice that the score of many items is predicted on."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +204,14 @@ def predict_score(
 
     # sums of the open items lie on a lattice of step 1/lcm(K-1)
     resolution = int(np.lcm.reduce(table.n_categories[open_rows] - 1))
+    few = int(open_rows.sum()) <= _FEW
+    if not few:
+        # many different K make a lattice far finer than the normal on it is exact
+        resolution = min(resolution, max(1, _MOST_STEPS // int(open_rows.sum())))
     sums = np.arange(int(open_rows.sum()) * resolution + 1) / resolution
     live = weights > 1e-9 * weights.max()
     chance = weights[live] / weights[live].sum()
-    if open_rows.sum() <= _FEW:
+    if few:
         probabilities = _sum_distribution(table, open_rows, resolution, live) @ chance
     else:
         edges = (sums[:-1] + sums[1:]) / 2

@@ -302,6 +302,8 @@ def _dry_run(bank: ItemBank, plan: Plan, environments: str | None, json_target: 
 def report(run_folder: Path, bank: str | None, out: Path | None, json_target: str | None) -> int:
     """Write one self-contained HTML page about a run."""
     record = journal.read(run_folder)
+    if record.torn:
+        say(f"the last line of {record.path} was cut short ({record.torn} bytes) and is left out")
     launch = record.started.launch
     if bank is None and launch is None:
         raise PlanError(f"{record.path} does not say where its bank is: add --bank FOLDER")
