@@ -158,7 +158,7 @@ class ScorePrediction:
     mean: float
 
     def interval(self, level: float = 0.9) -> Interval:
-        """Shortest-tailed central interval: at least ``level`` of the probability lies inside."""
+        """Central interval: at least ``level`` of the probability lies inside."""
         cumulative = np.cumsum(self.probabilities)
         tail = (1 - level) / 2
         low = int(np.searchsorted(cumulative, tail, side="right"))

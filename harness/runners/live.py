@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import yaml
 from inspect_ai import eval as inspect_eval
-from inspect_ai.model import Model, get_model
+from inspect_ai.model import (
+    Model,
+    ModelCost,
+    ModelInfo,
+    get_model,
+    get_model_info,
+    set_model_info,
+)
 from inspect_ai.solver import Solver
+from pydantic import ValidationError
 
 from harness import journal
 from harness.bank import ItemBank
@@ -141,6 +150,8 @@ class _Cast:
                 "scripted agents oracle, nop and persona:SKILL"
             )
         model = model or _model(launch)
+        if launch.model_cost is not None:
+            set_prices(Path(launch.model_cost))
         folder = Path(launch.environments) if launch.environments else None
         environments = bank_environments(bank, folder)
         if any(environment.image is None for environment in environments.values()):
@@ -156,6 +167,33 @@ def _model(launch: Launch) -> Model | None:
     except Exception as error:
         # an unknown provider, a package or a key that is missing: each provider has its own
         raise AgentError(f"model {launch.model!r} cannot be used: {error}") from error
+
+
+def set_prices(path: Path) -> None:
+    """Tell Inspect what models cost, those that it does not know included.
+
+    Args:
+        path: YAML or JSON; for each model the prices of a million tokens, as
+            :class:`inspect_ai.model.ModelCost` names them.
+
+    Raises:
+        AgentError: naming the file, and the model whose prices cannot be read.
+    """
+    try:
+        prices = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise AgentError(f"model prices {path} cannot be read: {error}") from None
+    if not isinstance(prices, dict):
+        raise AgentError(f"model prices {path} must map names of models to their prices")
+    for name, price in prices.items():
+        try:
+            cost = ModelCost.model_validate(price)
+        except ValidationError as error:
+            first = error.errors()[0]
+            entry = ".".join(str(part) for part in first["loc"])
+            raise AgentError(f"model prices {path}, {name}: {entry}: {first['msg']}") from None
+        info = get_model_info(str(name)) or ModelInfo()
+        set_model_info(str(name), info.model_copy(update={"cost": cost}))
 
 
 def _follow(
@@ -175,7 +213,6 @@ def _follow(
             logs = inspect_eval(
                 make_task(source, cast.agent, **limits),
                 model=cast.model,
-                model_cost_config=launch.model_cost,
                 log_dir=str(folder / LOGS),
                 max_samples=plan.width,
                 display="none",
