@@ -25,7 +25,8 @@ _MOST_STEPS = 20_000
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal prior over ability; one mean and one sd for each ability.
+    """Normal prior over ability: one mean and one sd for each ability, independent of each other
+    unless a ``correlation`` matrix is given.
 
     >>> Prior((0.0,), (1.0,)).log_weights(np.array([[-1.0], [0.0], [1.0]])).round(3).tolist()
     [-1.294, -0.794, -1.294]
@@ -33,11 +34,22 @@ class Prior:
 
     mean: tuple[float, ...] = (0.0,)
     sd: tuple[float, ...] = (1.0,)
+    correlation: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         finite = bool(np.isfinite([*self.mean, *self.sd]).all())
         if len(self.mean) != len(self.sd) or not finite or not all(s > 0 for s in self.sd):
             raise PlanError("a prior needs one mean and one sd > 0 for each ability")
+        if problem := correlation_problem(self.correlation, len(self.mean)):
+            raise PlanError(f"the correlation of a prior {problem}")
+
+    @property
+    def covariance(self) -> Array:
+        """``(D, D)``."""
+        sd = np.array(self.sd)
+        return np.outer(sd, sd) * (
+            np.array(self.correlation) if self.correlation else np.eye(len(sd))
+        )
 
     def log_weights(self, nodes: Array) -> Array:
         """``(Q,)`` log prior probabilities of the nodes ``(Q, D)``.
@@ -49,9 +61,27 @@ class Prior:
             raise PlanError(
                 f"the prior is over {len(self.mean)} abilities, but the bank has {nodes.shape[1]}"
             )
-        z = (nodes - np.array(self.mean)) / np.array(self.sd)
-        log_density = -0.5 * (z**2).sum(axis=1)
+        off = nodes - np.array(self.mean)
+        log_density = -0.5 * (off * np.linalg.solve(self.covariance, off.T).T).sum(axis=1)
         return np.asarray(log_density - logsumexp(log_density))
+
+
+def correlation_problem(correlation: tuple[tuple[float, ...], ...], size: int) -> str | None:
+    """What is wrong with a correlation matrix, as the end of a sentence; None for none at all.
+
+    >>> correlation_problem(((1.0, 0.5), (0.5, 1.0)), 2), correlation_problem((), 3)
+    (None, None)
+    """
+    if not correlation:
+        return None
+    if [len(row) for row in correlation] != [size] * size:
+        return f"must be a {size} × {size} matrix"
+    matrix = np.array(correlation)
+    if not np.allclose(matrix, matrix.T) or not np.allclose(np.diag(matrix), 1.0):
+        return "must be symmetric with ones on its diagonal"
+    if np.linalg.eigvalsh(matrix)[0] <= 0:
+        return "is not positive definite"
+    return None
 
 
 def normalise(log_weights: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness import irt
+from harness.ability import correlation_problem
 from harness.errors import BankError
 from harness.irt import Array, Model, Table
 
@@ -67,6 +68,9 @@ class Item:
     categories: str = "binary"
     """Name of the list of labels, see ``ItemBank.categories``."""
     covariance: tuple[tuple[float, ...], ...] | None = None
+    effect_sd: float = 0.0
+    """Standard deviation, in logits, of how much easier or harder the item is for one agent than
+    its ability says, whatever the number of trials."""
     usd: float = math.nan
     """Expected cost of one attempt in US dollars."""
     seconds: float = math.nan
@@ -104,11 +108,22 @@ def parameter_names(item: Item) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Calibrant:
+    """An agent whose outcomes a bank was calibrated with, and where it came to lie."""
+
+    agent: str
+    ability: tuple[float, ...]
+    """Posterior means, one entry an ability."""
+    sd: tuple[float, ...]
+    """Posterior standard deviations."""
+
+
+@dataclass(frozen=True)
 class ItemBank:
     """A set of items on one scale.
 
-    ``mean`` and ``sd`` describe the latent population that the scale comes from, one entry an
-    ability; they are the default prior of a session.
+    ``mean``, ``sd`` and ``correlation`` describe the latent population that the scale comes from,
+    one entry an ability; they are the default prior of a session.
     """
 
     name: str
@@ -123,6 +138,10 @@ class ItemBank:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     """Where tasks come from, by the name that items refer to."""
+    correlation: tuple[tuple[float, ...], ...] = ()
+    """``(D, D)`` of the abilities in the population; independent when empty."""
+    calibrants: tuple[Calibrant, ...] = ()
+    """The agents of the calibration, where known."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -152,6 +171,11 @@ class ItemBank:
                 for name, s in self.sources.items()
             }
             content["source of items"] = [item.source for item in self.items]
+        # what earlier banks do not have leaves their hash as it was
+        if self.correlation:
+            content["correlation"] = [_floats(row) for row in self.correlation]
+        if any(item.effect_sd for item in self.items):
+            content["effects"] = _floats(item.effect_sd for item in self.items)
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -174,7 +198,8 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     Args:
         nodes: ``(Q, D)``.
         uncertainty: average over each item's parameter uncertainty; False takes the point
-            estimates as known.
+            estimates as known. What an item is to one agent (``effect_sd``) is averaged over in
+            either case.
 
     >>> bank = ItemBank("demo", (Item("i", "2pl", (1.0,), (0.0,)),))
     >>> compile_bank(bank, np.zeros((1, 1))).p.tolist()
@@ -186,8 +211,9 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     info = np.zeros((n, q))
     # one vectorised call for each shape of item
     groups: dict[tuple[irt.Family, int, int], list[int]] = defaultdict(list)
+    spreads = [_spread(item, uncertainty) for item in bank.items]
     for row, item in enumerate(bank.items):
-        size = len(item.covariance) if uncertainty and item.covariance is not None else 0
+        size = 0 if (spread := spreads[row]) is None else len(spread)
         groups[irt.family(item.model), len(item.intercepts), size].append(row)
     for (kind, steps, size), rows in groups.items():
         items = [bank.items[row] for row in rows]
@@ -196,7 +222,7 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
         lower = np.array([item.lower for item in items])
         upper = np.array([item.upper for item in items])
         if size:
-            covariance = np.array([item.covariance for item in items])
+            covariance = np.array([spreads[row] for row in rows])
             log_probability, dp = irt.predictive(
                 kind, slopes, intercepts, lower, upper, covariance, nodes
             )
@@ -222,6 +248,19 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     )
 
 
+def _spread(item: Item, uncertainty: bool) -> Array | None:
+    """Covariance that the probabilities of an item are averaged over; None for none."""
+    known = item.covariance is None or not uncertainty
+    if known and not item.effect_sd:
+        return None
+    size = len(parameter_names(item))
+    spread = np.zeros((size, size)) if known else np.array(item.covariance)
+    # an agent × item effect moves all intercepts together
+    steps = slice(len(item.slopes), len(item.slopes) + len(item.intercepts))
+    spread[steps, steps] += item.effect_sd**2
+    return spread
+
+
 # --- checking ---------------------------------------------------------------------------------
 
 
@@ -231,6 +270,14 @@ def _check(bank: ItemBank) -> None:
     finite = all(math.isfinite(x) for x in (*bank.mean, *bank.sd))
     if len(bank.mean) != len(bank.sd) or not finite or not all(s > 0 for s in bank.sd):
         raise BankError(f"bank {bank.name!r}: population needs one mean and one sd > 0 an ability")
+    if problem := correlation_problem(bank.correlation, len(bank.mean)):
+        raise BankError(f"bank {bank.name!r}: the correlation of its population {problem}")
+    for calibrant in bank.calibrants:
+        if not len(calibrant.ability) == len(calibrant.sd) == len(bank.mean):
+            raise BankError(
+                f"bank {bank.name!r}, agent {calibrant.agent!r}: needs one ability and one sd for "
+                f"each of {len(bank.mean)} abilities"
+            )
     for name, source in bank.sources.items():
         if bool(source.task) == bool(source.environments):
             raise BankError(
@@ -254,7 +301,9 @@ def _problem(item: Item, bank: ItemBank) -> str | None:
     if item.source and item.source not in bank.sources:
         known = ", ".join(sorted(bank.sources)) or "none"
         return f"unknown source {item.source!r}; bank.yaml defines: {known}"
-    numbers = (*item.slopes, *item.intercepts, item.lower, item.upper)
+    numbers = (*item.slopes, *item.intercepts, item.lower, item.upper, item.effect_sd)
+    if item.effect_sd < 0:
+        return f"effect_sd must be 0 or more, not {item.effect_sd:g}"
     if not all(math.isfinite(x) for x in numbers):
         return "a parameter is NaN or infinite; every slope, intercept and asymptote needs a number"
     if len(item.slopes) != len(bank.mean):

@@ -1,6 +1,6 @@
-"""Item banks on disk: ``bank.yaml``, ``items.csv`` and ``covariance.csv`` in one folder.
+"""Item banks on disk: ``bank.yaml``, ``items.csv``, ``covariance.csv`` and ``agents.csv``.
 
-``docs/bank-format.md`` describes the three files.
+``docs/bank-format.md`` describes the files.
 """
 
 import csv
@@ -16,7 +16,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.bank import Item, ItemBank, Source, parameter_names
+from harness.bank import Calibrant, Item, ItemBank, Source, parameter_names
 from harness.errors import BankError
 from harness.irt import Model
 from harness.shipped import shipped
@@ -26,6 +26,7 @@ class _Population(BaseModel):
     model_config = ConfigDict(extra="forbid")
     mean: tuple[float, ...] = (0.0,)
     sd: tuple[float, ...] = (1.0,)
+    correlation: tuple[tuple[float, ...], ...] = ()
 
 
 class _Source(BaseModel):
@@ -114,6 +115,8 @@ def load_bank(bank: str | Path) -> ItemBank:
                 name: Source(**source.model_dump(), folder=folder)
                 for name, source in head.sources.items()
             },
+            head.population.correlation,
+            tuple(_read_calibrants(folder / "agents.csv", len(head.population.mean))),
         )
         path = folder / "covariance.csv"
         covariances = _read_covariances(path)
@@ -161,6 +164,7 @@ def _read_item(row: dict[str, str], slopes: list[str]) -> Item:
         intercepts=tuple(intercepts),
         lower=_number(row.get("lower") or "0", "lower"),
         upper=_number(row.get("upper") or "1", "upper"),
+        effect_sd=_number(row.get("effect_sd") or "0", "effect_sd"),
         categories=row.get("categories") or "binary",
         usd=_number(row.get("usd") or "nan", "usd"),
         seconds=_number(row.get("seconds") or "nan", "seconds"),
@@ -175,6 +179,23 @@ def _number(text: str, column: str) -> float:
         return float(text)
     except (TypeError, ValueError):
         raise ValueError(f"column {column!r} holds {text!r}, which is not a number") from None
+
+
+def _read_calibrants(path: Path, dimensions: int) -> Iterator[Calibrant]:
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for line, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                ability, sd = (
+                    tuple(float(row[f"{name}{j + 1}"]) for j in range(dimensions))
+                    for name in ("ability", "sd")
+                )
+                yield Calibrant(row["agent"], ability, sd)
+            except (KeyError, TypeError, ValueError):
+                raise BankError(
+                    f"{path}, line {line}: needs agent and a number in ability1, sd1 and so on"
+                ) from None
 
 
 def _read_covariances(path: Path) -> _Covariances:
@@ -215,13 +236,14 @@ def _with_covariances(items: tuple[Item, ...], found: _Covariances) -> Iterator[
 
 
 def save_bank(bank: ItemBank, folder: Path) -> None:
-    """Write a bank as three files; an existing bank there is replaced."""
+    """Write a bank as a folder of up to four files; an existing bank there is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     head: dict[str, Any] = {
         "name": bank.name,
         "description": bank.description,
         "categories": {name: list(labels) for name, labels in bank.categories.items()},
-        "population": {"mean": list(bank.mean), "sd": list(bank.sd)},
+        "population": {"mean": list(bank.mean), "sd": list(bank.sd)}
+        | ({"correlation": [list(row) for row in bank.correlation]} if bank.correlation else {}),
         "provenance": dict(bank.provenance),
     }
     if bank.sources:
@@ -230,14 +252,17 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
     (folder / "bank.yaml").write_text(text, encoding="utf-8")
     steps = max(len(item.intercepts) for item in bank.items)
     columns = ["item", "model", "categories", *(f"a{j + 1}" for j in range(len(bank.mean)))]
-    columns += [*(f"d{k + 1}" for k in range(steps)), "lower", "upper", "usd", "seconds"]
+    effects = any(item.effect_sd for item in bank.items)
+    columns += [*(f"d{k + 1}" for k in range(steps)), "lower", "upper"]
+    columns += [*(["effect_sd"] if effects else []), "usd", "seconds"]
     columns += ["environment", "tags", *(["source"] if bank.sources else [])]
     rows = [columns]
     for item in bank.items:
         rows.append(
             [item.id, item.model, item.categories, *map(_digits, item.slopes)]
             + [*map(_digits, item.intercepts), *[""] * (steps - len(item.intercepts))]
-            + [_digits(x) for x in (item.lower, item.upper, item.usd, item.seconds)]
+            + [_digits(x) for x in (item.lower, item.upper, *([item.effect_sd] * effects))]
+            + [_digits(item.usd), _digits(item.seconds)]
             + [item.environment, ";".join(item.tags), *([item.source] if bank.sources else [])]
         )
     (folder / "items.csv").write_text(_csv(rows), encoding="utf-8")
@@ -247,11 +272,15 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
         for i, entries in enumerate(item.covariance or ()):
             for j, value in enumerate(entries[: i + 1]):
                 lower_triangles.append([item.id, names[i], names[j], _digits(value)])
-    path = folder / "covariance.csv"
-    if len(lower_triangles) > 1:
-        path.write_text(_csv(lower_triangles), encoding="utf-8")
-    else:
-        path.unlink(missing_ok=True)
+    abilities = range(1, len(bank.mean) + 1)
+    agents = [["agent", *(f"{name}{j}" for name in ("ability", "sd") for j in abilities)]]
+    for calibrant in bank.calibrants:
+        agents.append([calibrant.agent, *map(_digits, calibrant.ability + calibrant.sd)])
+    for name, rows in (("covariance.csv", lower_triangles), ("agents.csv", agents)):
+        if len(rows) > 1:
+            (folder / name).write_text(_csv(rows), encoding="utf-8")
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _entry(source: Source, folder: Path) -> dict[str, Any]:

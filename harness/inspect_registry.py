@@ -56,7 +56,7 @@ def adaptive(
     plan = Plan(
         parse_selector(select),
         parse_stop(stop),
-        Prior(items.mean, items.sd),
+        Prior(items.mean, items.sd, items.correlation),
         seed=seed,
         width=width,
     )

@@ -8,6 +8,9 @@ graded             ``P(X >= k) = σ(z + d_k)``, ``d_1 > d_2 > …``          (Sa
 partial credit     ``log P(k) / P(k-1) = z + d_k``                         (Muraki 1992)
 =================  ==========================================================================
 
+Partial credit (Masters 1982) and rating scale (Andrich 1978) items are generalized partial credit
+items with one slope for all, and, for the latter, one pattern of steps.
+
 The slope-intercept form is used because it covers one and several abilities alike; with one
 ability the familiar difficulty is ``b = -d / a``.
 """
@@ -23,7 +26,7 @@ from scipy.special import expit, softmax
 from harness.errors import BankError
 
 Array = NDArray[np.float64]
-Model = Literal["1pl", "2pl", "3pl", "4pl", "grm", "gpcm"]
+Model = Literal["1pl", "2pl", "3pl", "4pl", "grm", "gpcm", "pcm", "rsm"]
 Family = Literal["binary", "graded", "partial_credit"]
 _TINY = float(np.finfo(float).tiny)
 
@@ -39,7 +42,7 @@ def family(model: Model) -> Family:
             return "binary"
         case "grm":
             return "graded"
-        case "gpcm":
+        case "gpcm" | "pcm" | "rsm":
             return "partial_credit"
 
 

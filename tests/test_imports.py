@@ -15,7 +15,8 @@ PACKAGE = REPOSITORY / "harness"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "shipped"}),
     frozenset({"irt"}),
-    frozenset({"bank", "ability"}),
+    frozenset({"ability"}),
+    frozenset({"bank"}),
     frozenset({"bank_files", "bank_init"}),
     frozenset({"select"}),
     frozenset({"stop"}),

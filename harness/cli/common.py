@@ -171,7 +171,7 @@ def make_plan(
 
 def _prior(text: str | None, bank: ItemBank) -> Prior:
     if text is None:
-        return Prior(bank.mean, bank.sd)
+        return Prior(bank.mean, bank.sd, bank.correlation)
     try:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:

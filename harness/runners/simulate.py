@@ -165,7 +165,9 @@ def _abilities(
         )
     if given is None:
         drawn = np.random.default_rng([seed]).standard_normal((n_agents, dimensions))
-        truth = np.asarray(np.array(plan.prior.mean) + drawn * np.array(plan.prior.sd))
+        truth = np.asarray(
+            np.array(plan.prior.mean) + drawn @ np.linalg.cholesky(plan.prior.covariance).T
+        )
     else:
         truth = np.asarray(given, float)
         truth = truth[:, None] if truth.ndim == 1 else truth
