@@ -1,157 +1,209 @@
 """The search for the mode: estimate the priors, then the items, on nodes that are fine enough."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.calibrate import em
+from harness.calibrate import grid as grids
+from harness.calibrate import population as latent
 from harness.calibrate import priors as prior_of
-from harness.calibrate.priors import ItemPriors, Priors
-from harness.calibrate.shapes import Group, start_values
-from harness.errors import InputError
+from harness.calibrate.ascend import Ascent, Memory, Progress, State, ascend, look
+from harness.calibrate.priors import ItemPriors
+from harness.calibrate.problem import Point, Problem, pack, scale_directions, unpack
+from harness.calibrate.uncertainty import item_covariances
 from harness.irt import Array
 
-_PRIOR_STEPS = 200
+_PRIOR_ROUNDS = 60
+_SCALE_ROUNDS = 8
+"""Rounds in which the scale is moved by hand; from then on it only has to settle."""
+_ROUND = 6
+"""Steps between two updates of the priors, at most."""
 _PRIOR_TOLERANCE = 2e-3
-_MOST_NODES = 1201
 _LARGEST_CORRECTION = 0.5
+_TOLD = 0.3
+"""Share of the information on mean and spread of ability that must not be missing."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """Where the search ended."""
 
-    parameters: em.Parameters
-    priors: list[ItemPriors]
-    nodes: Array
-    iterations: int
+    problem: Problem
+    state: State
+    passes: int
+    """Over the data."""
     converged: bool
+    move: float
+    """Largest last move of a parameter, in its standard errors."""
+    gain: float
+    """What the log-posterior was still expected to gain."""
 
 
 def search(
-    groups: list[Group],
-    start: Priors,
-    estimate: bool,
-    given_nodes: Array | None,
+    problem: Problem,
+    point: Point,
+    *,
+    adapt: bool,
+    own_scale: bool,
+    anchored: bool,
     tolerance: float,
-    max_iterations: int,
-    progress: em.Progress | None,
+    most: int,
+    progress: Progress | None,
 ) -> Fit:
-    """EM steps until nothing moves; the arguments are those of ``calibrate``."""
-    nodes = np.linspace(-6.0, 6.0, 121) if given_nodes is None else _uniform(given_nodes)
-    x = [
-        start_values(group, start.log_a.mean, start.logit_lower.mean, start.logit_upper.mean)
-        for group in groups
-    ]
-    priors = beliefs = prior_of.item_priors(groups, start)
-    iteration, converged, look_again = 0, False, 0
-    scale: em.Scale = "held"
-    common = groups[0].common_slope
+    """Steps until nothing moves.
 
-    def tell(step: em.Step, change: float) -> None:
-        nonlocal iteration
-        iteration += 1
+    Args:
+        adapt: refine the grid until it resolves all posteriors.
+        own_scale: end on the scale on which the agents together have mean 0 and sd 1.
+        anchored: the scale is held by anchors.
+        most: passes over the data.
+    """
+    passes = 0
+
+    def tell(log_posterior: float, move: float) -> None:
+        nonlocal passes
+        passes += 1
         if progress is not None:
-            progress(iteration, step.before.log_posterior, change)
+            progress(passes, log_posterior, move)
 
-    while estimate and iteration < min(_PRIOR_STEPS, max_iterations):
-        step = em.em_step(groups, x, priors, nodes, "floating")
-        tell(step, em.largest_change(x, step))
-        x = step.parameters
-        new = prior_of.estimate(groups, x, step.covariances, step.priors, beliefs)
-        settled = _prior_change(priors, new) < _PRIOR_TOLERANCE
-        priors = new
-        if settled:
+    def climb(state: State, to: float, at_most: int | None = None) -> Ascent:
+        left = max(most - passes, 0)
+        return ascend(
+            problem,
+            state,
+            tolerance=to,
+            most=left if at_most is None else min(left, at_most),
+            memory=memory,
+            tell=tell,
+            along_scale=not anchored,
+        )
+
+    def settle(state: State) -> tuple[State, bool]:
+        """The same point on a grid that resolves it, and whether that is another one."""
+        nonlocal problem
+        if not adapt:
+            return state, False
+        finer = grids.refined(problem.grid, state.found.sd.min(axis=0), state.found.edge_weight)
+        if finer is problem.grid:
+            return state, False
+        problem = replace(problem, grid=finer)
+        return look(problem, state.point), True
+
+    memory = Memory()
+    found = climb(look(problem, point), max(tolerance, 0.1))
+    state, _ = settle(found.state)
+    estimated = any(prior.belief is not None for prior in problem.priors)
+    for round_ in range(_PRIOR_ROUNDS if estimated else 0):
+        found = climb(state, max(tolerance, 0.05), _ROUND)
+        state = found.state
+        before = problem.priors
+        if own_scale and round_ < _SCALE_ROUNDS and _scale_is_told(problem, state):
+            problem, state = _on_agents_scale(problem, state)
+        priors = _spread(problem, state)
+        change = _prior_change(before, priors)
+        problem = replace(problem, priors=priors)
+        state = look(problem, state.point)
+        state, _ = settle(state)
+        if change < _PRIOR_TOLERANCE:
             break
 
-    while iteration < max_iterations and not converged:
-        first = em.em_step(groups, x, priors, nodes, scale)
-        tell(first, em.largest_change(x, first))
-        last = em.em_step(groups, first.parameters, priors, nodes, scale)
-        change = em.largest_change(first.parameters, last)
-        tell(last, change)
-        guess = em.extrapolate(groups, x, first.parameters, last.parameters)
-        if guess is not None and change >= tolerance:
-            third = em.em_step(groups, guess, priors, nodes, scale)
-            if third.before.log_posterior >= last.before.log_posterior:
-                tell(third, em.largest_change(guess, third))
-                last = third
-        x = last.parameters
-        gain = last.before.log_posterior - first.before.log_posterior
-        settled = change < tolerance and gain < tolerance
-        if settled and given_nodes is not None and not (common or scale == "fixed"):
-            # a change of scale is exact on fine nodes only: end without, on the nodes as given
-            settled, scale = False, "fixed"
-        # a grid too coarse for the posteriors makes EM wander: do not wait for it to settle
-        if given_nodes is None and (settled or iteration >= look_again):
-            finer = _finer(nodes, em.expect(groups, x, priors, nodes).weights)
-            settled = settled and finer is nodes
-            nodes, look_again = finer, iteration + 20
-        converged = settled
-    if estimate:
-        x, priors = _standardise(groups, x, priors, nodes, beliefs)
-    return Fit(x, priors, nodes, iteration, converged)
+    while True:
+        found = climb(state, tolerance)
+        state, finer = settle(found.state)
+        if not finer or passes >= most:
+            break
+        memory.pairs.clear()
+    if own_scale:
+        state = _standardise(problem, state)
+    return Fit(problem, state, passes, found.converged, found.move, found.gain)
 
 
-def _uniform(nodes: Array) -> Array:
-    if nodes.ndim != 1 or len(nodes) < 3 or not np.allclose(np.diff(nodes, 2), 0, atol=1e-9):
-        raise InputError("ability nodes for calibration must be uniform: use numpy.linspace")
-    return nodes
-
-
-def _finer(nodes: Array, weights: Array) -> Array:
-    """Nodes that are dense and wide enough for these posteriors; the same object if they are."""
-    ability = weights @ nodes
-    sd = np.sqrt(np.maximum(weights @ nodes**2 - ability**2, 0.0))
-    reach, spacing = float(nodes[-1]), float(nodes[1] - nodes[0])
-    if weights[:, [0, -1]].max() > 1e-9:
-        reach += 2.0
-    if sd.min() < spacing:
-        # posteriors narrower than the spacing are not resolved, so their sd is a guess
-        spacing = max(float(sd.min()) * 0.9, spacing / 3)
-    elif reach == float(nodes[-1]):
-        return nodes
-    half = min(math.ceil(reach / spacing), _MOST_NODES // 2)
-    new = np.linspace(-reach, reach, 2 * half + 1)
-    return nodes if len(new) == len(nodes) and reach == float(nodes[-1]) else new
+def _spread(problem: Problem, state: State) -> tuple[ItemPriors, ...]:
+    uncertain = item_covariances(problem, state)
+    return tuple(
+        prior_of.spread(replace(prior, mean=np.broadcast_to(location, prior.mean.shape)), phi, c)
+        if prior.belief is not None
+        else prior
+        for prior, location, phi, c in zip(
+            problem.priors, state.point.locations, state.point.items, uncertain, strict=True
+        )
+    )
 
 
 def _prior_change(before: Sequence[ItemPriors], after: Sequence[ItemPriors]) -> float:
-    """Largest change of a mean, in sds, or of an entry of a precision matrix, in its diagonal."""
+    """Largest change of an entry of a precision matrix, relative to its diagonal."""
     largest = 0.0
     for a, b in zip(before, after, strict=True):
-        scale = np.sqrt(np.diag(b.precision))
-        largest = max(
-            largest,
-            float(np.abs((b.mean - a.mean) * scale).max()),
-            float(np.abs((b.precision - a.precision) / np.outer(scale, scale)).max()),
-        )
+        scale = np.sqrt(np.diag(b.precision[0]))
+        change = np.abs((b.precision[0] - a.precision[0]) / np.outer(scale, scale)).max()
+        largest = max(largest, float(change))
     return largest
 
 
-def _standardise(
-    groups: list[Group],
-    x: em.Parameters,
-    priors: list[ItemPriors],
-    nodes: Array,
-    beliefs: Sequence[ItemPriors],
-) -> tuple[em.Parameters, list[ItemPriors]]:
-    """Put items and their estimated priors on the scale on which the agents are N(0, 1).
+def _scale_is_told(problem: Problem, state: State) -> bool:
+    """Whether the outcomes say enough of mean and spread of ability to follow them in that."""
+    complete = problem.agents * np.repeat([1.0, 2.0], problem.grid.abilities)
+    return bool((state.found.scale_information > _TOLD * complete).all())
+
+
+def _standardise(problem: Problem, state: State) -> State:
+    """Put items and population on the scale on which the agents together have mean 0 and sd 1.
 
     The mode is a compromise between the population and the priors of the items, which know
     nothing of the scale: the population alone defines it. That is a correction of a few
-    hundredths; data that ask for much more say too little of the scale to be followed.
+    hundredths. Where outcomes say little of the scale, the priors keep it.
     """
-    free = [ItemPriors(prior.mean, np.zeros_like(prior.precision), 0.0) for prior in priors]
+    d = problem.grid.abilities
     moved = 0.0
-    while moved < _LARGEST_CORRECTION:
-        found = em.expect(groups, x, free, nodes)
-        mean, log_sd, _ = em.population_step(groups, x, free, nodes, found)
-        x = em.rescale(groups, x, mean, log_sd)
-        moved += abs(mean) + abs(log_sd)
-        if max(abs(mean), abs(log_sd)) < 1e-6:
+    while moved < _LARGEST_CORRECTION and _scale_is_told(problem, state):
+        shift, log_sd = _agents_scale(problem, state)
+        state = look(problem, _moved(problem, state.point, shift, log_sd))
+        moved += float(np.abs([*shift, *log_sd]).max())
+        if max(np.abs(shift).max(), np.abs(log_sd).max()) < 1e-6:
             break
-    covariances = em.em_step(groups, x, priors, nodes).covariances
-    return x, prior_of.estimate(groups, x, covariances, priors, beliefs)
+    mean, covariance = latent.pooled(problem.design, state.point.population)
+    if len(problem.design.names) > 1 or d > 1:
+        sd = np.sqrt(np.diag(covariance))
+        point = _moved(problem, state.point, mean, np.log(sd))
+        people = latent.rescaled(problem.design, state.point.population, mean, sd)
+        state = look(problem, replace(point, population=people))
+    return state
+
+
+def _on_agents_scale(problem: Problem, state: State) -> tuple[Problem, State]:
+    """A step towards the scale of the agents, which the spread of difficulties takes part in.
+
+    That spread is held while items move, and would hold the scale back with it.
+    """
+    shift, log_sd = _agents_scale(problem, state)
+    priors = tuple(
+        prior if prior.steps is None else prior_of.stretched(prior, float(log_sd[0]))
+        for prior in problem.priors
+    )
+    problem = replace(problem, priors=priors)
+    return problem, look(problem, _moved(problem, state.point, shift, log_sd))
+
+
+def _agents_scale(problem: Problem, state: State) -> tuple[Array, Array]:
+    """A Newton step of the mean and log sd that the agents at hand have, items held."""
+    mean, covariance = latent.pooled(problem.design, state.point.population)
+    sd = np.sqrt(np.diag(covariance))
+    found = state.found
+    z = (found.mean - mean) / sd
+    second = np.diagonal(found.second, axis1=1, axis2=2) - 2 * mean * found.mean + mean**2
+    slope = np.concatenate([z.sum(axis=0), (second / sd**2).sum(axis=0) - problem.agents])
+    step = np.clip(slope / found.scale_information, -0.2, 0.2)
+    d = problem.grid.abilities
+    return step[:d] * sd, step[d:]
+
+
+def _moved(problem: Problem, point: Point, shift: Array, log_sd: Array) -> Point:
+    """The point on the scale on which abilities ``N(shift, e^(2 log_sd))`` become N(0, 1)."""
+    d = problem.grid.abilities
+    shifted = pack(problem, point) + scale_directions(problem, point)[:, :d] @ shift
+    first = unpack(problem, point, shifted)
+    moves = scale_directions(problem, first)[:, d:]
+    # a signed slope is multiplied, a log slope is moved
+    factor = np.expm1(log_sd) if d > 1 else log_sd
+    return replace(unpack(problem, point, shifted + moves @ factor), population=point.population)
