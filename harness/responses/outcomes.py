@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,14 @@ class Responses:
     @property
     def missing(self) -> float:
         """Share of agent × item cells without any outcome."""
-        cells = len(np.unique(self.agent * len(self.items) + self.item))
-        return 1.0 - cells / (len(self.agents) * len(self.items))
+        return 1.0 - np.count_nonzero(self.attempts) / self.attempts.size
+
+    @cached_property
+    def attempts(self) -> _Indices:
+        """``(A, n)`` number of trials of each cell."""
+        shape = len(self.agents), len(self.items)
+        flat = self.agent * shape[1] + self.item
+        return np.bincount(flat, minlength=math.prod(shape)).reshape(shape)
 
     def counts(self) -> Array:
         """``(A, n, K)`` how often each category was observed; the trials of a cell add up."""
@@ -59,12 +66,11 @@ class Responses:
         return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(float)
 
     def matrix(self, trial: int | None = None) -> _Indices:
-        """``(A, n)`` one category a cell, -1 where missing: what a replay feeds to a session.
+        """``(A, n)`` one category a cell, -1 where missing.
 
-        A session sees one attempt an item, so a replay must not see the mean of several. By
-        default each cell gives its lowest trial number, which every cell with an outcome has;
-        the order of trials says nothing about the agent, so this is a fair draw. ``trial=2``
-        gives the third attempt instead, and -1 where a cell has none.
+        By default each cell gives its lowest trial number, which every cell with an outcome has.
+        Where a source lists the trials of a cell by outcome, that is no fair draw of one: a replay
+        draws its own. ``trial=2`` gives the third attempt instead, and -1 where a cell has none.
         """
         matrix = np.full((len(self.agents), len(self.items)), -1)
         chosen = (
