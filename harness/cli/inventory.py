@@ -1,29 +1,34 @@
 """Commands about what there is to test with: bank and env."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
 
-from harness.bank import ItemBank
+from harness.bank import Item, ItemBank
 from harness.bank_files import find_bank, load_bank
 from harness.cli.common import json_option, log_to_stderr, print_table, say, to_json, write_json
+from harness.cli.exchange import export, import_
 from harness.cli.init import init
+from harness.cli.link import link_banks
 from harness.environments import (
     Environment,
     find_environment,
     lint,
     list_environments,
 )
-from harness.errors import TaskError
+from harness.errors import InputError, TaskError
 
 if TYPE_CHECKING:
     from harness.runners.check import Checked
 
 _BAD_INPUT = 2
+
+Sorting = Literal["difficulty", "discrimination", "id"]
 
 
 @click.group()
@@ -32,18 +37,46 @@ def bank() -> None:
 
 
 bank.add_command(init)
+bank.add_command(import_)
+bank.add_command(export)
+bank.add_command(link_banks)
 
 
 @bank.command("show")
 @click.argument("name", metavar="BANK")
+@click.option(
+    "--sort",
+    type=click.Choice(["difficulty", "discrimination", "id"]),
+    help="Order of the printed items: easiest first, most discriminating first, or by id; as in "
+    "the bank by default.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the page of the bank: curves, intervals and information, one HTML file.",
+)
 @json_option
-def show_bank(name: str, json_target: str | None) -> None:
+def show_bank(name: str, sort: Sorting | None, out: Path | None, json_target: str | None) -> None:
     """Items of a bank with their parameters, and where the bank measures best."""
     items = load_bank(name)
     if json_target is not None:
         write_json(to_json(_bank_facts(items)), json_target)
     if json_target != "-":
-        _print_bank(items)
+        _print_bank(items, sort)
+    if out is not None:
+        from harness.report.bank_page import render_bank_page
+
+        _write_page(render_bank_page(items), out)
+
+
+def _write_page(page: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the page cannot be written to {path}: {error.strerror}") from None
+    say(f"page: {path}")
 
 
 def _bank_facts(bank: ItemBank) -> dict[str, object]:
@@ -53,10 +86,11 @@ def _bank_facts(bank: ItemBank) -> dict[str, object]:
         "name": bank.name,
         "hash": bank.hash,
         "description": bank.description,
-        "population": {"mean": bank.mean, "sd": bank.sd},
+        "population": {"mean": bank.mean, "sd": bank.sd, "correlation": bank.correlation},
         "provenance": dict(bank.provenance),
         "sources": {name: source.location for name, source in bank.sources.items()},
         "most_information_at": [round(float(x), 3) for x in best],
+        "calibrants": [asdict(calibrant) for calibrant in bank.calibrants],
         "items": [
             {**asdict(item), "difficulties": item.difficulties, "labels": bank.labels(item.id)}
             for item in bank.items
@@ -64,9 +98,13 @@ def _bank_facts(bank: ItemBank) -> dict[str, object]:
     }
 
 
-def _print_bank(bank: ItemBank) -> None:
+def _print_bank(bank: ItemBank, sort: Sorting | None) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from harness.report.bank_summary import parameter_sds
+    from harness.report.wording import printable
 
     console = Console(soft_wrap=True)
     peak = bank.table.nodes[int(bank.table.information.sum(axis=0).argmax())]
@@ -78,25 +116,55 @@ def _print_bank(bank: ItemBank) -> None:
         console.print(f"  source {key}: {from_} {source.score}", highlight=False, markup=False)
     for key, value in bank.provenance.items():
         console.print(f"  {key}: {value}", highlight=False, markup=False)
+    for line in _calibrant_lines(bank):
+        console.print(f"  {line}", highlight=False)
     where = ", ".join(f"{x:.2f}" for x in peak)
     console.print(f"  measures best at ability {where}", highlight=False)
     table = Table("item", "model", "categories", box=None)
     for column in ("discrimination", "difficulties", "± (first)"):
         table.add_column(column, justify="right", no_wrap=True)
-    for item in bank.items:
-        sd = ""
-        if item.covariance is not None:
-            row = len(item.slopes)
-            sd = f"{np.sqrt(item.covariance[row][row]) / np.hypot.reduce(item.slopes):.2f}"
+    for item in _sorted(bank.items, sort):
+        sds = parameter_sds(item)
         table.add_row(
-            item.id,
+            Text(printable(item.id)),
             item.model,
             str(len(item.intercepts) + 1),
             ", ".join(f"{a:.2f}" for a in item.slopes),
             ", ".join(f"{b:.2f}" for b in item.difficulties),
-            sd,
+            "" if sds is None else f"{sds[len(item.slopes)]:.2f}",
         )
     print_table(table)
+
+
+def _calibrant_lines(bank: ItemBank) -> Iterator[str]:
+    """Where the agents of the calibration lie, a line an ability."""
+    from harness.report.wording import ability_names
+
+    if not bank.calibrants:
+        return
+    ability = np.array([calibrant.ability for calibrant in bank.calibrants])
+    sd = np.array([calibrant.sd for calibrant in bank.calibrants])
+    for d, name in enumerate(ability_names(len(bank.mean))):
+        values = ability[:, d]
+        yield (
+            f"{len(values)} agents of the calibration: {name} {values.min():.2f} to "
+            f"{values.max():.2f}, mean {values.mean():.2f}, sd {values.std():.2f}; each known to "
+            f"± {np.median(sd[:, d]):.2f} (median)"
+        )
+
+
+def _sorted(items: Sequence[Item], by: Sorting | None) -> Sequence[Item]:
+    from harness.report.bank_summary import location
+
+    match by:
+        case "difficulty":
+            return sorted(items, key=location)
+        case "discrimination":
+            return sorted(items, key=lambda item: -math.hypot(*item.slopes))
+        case "id":
+            return sorted(items, key=lambda item: item.id)
+        case None:
+            return items
 
 
 @bank.command("check")

@@ -45,7 +45,7 @@ def render_page(summary: SessionSummary, distributions: Distributions, *, traces
     from markupsafe import Markup
 
     dimensions = range(len(summary.ability))
-    template = _environment().get_template("page.html.j2")
+    template = templates().get_template("page.html.j2")
     return template.render(
         summary=summary,
         names=ability_names(len(summary.ability)),
@@ -68,7 +68,7 @@ def render_page(summary: SessionSummary, distributions: Distributions, *, traces
 
 
 @cache
-def _environment() -> "Environment":
+def templates() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -17,45 +17,45 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # matplotlib knows no CSS variables: each gets a stand-in colour that no plot uses otherwise
-_INK, _MUTED, _RULE, _ACCENT, _WARN, _PAPER = (f"#0{i}0b0c" for i in range(1, 7))
+INK, MUTED, RULE, ACCENT, WARN, PAPER = (f"#0{i}0b0c" for i in range(1, 7))
 _VARIABLES = {
-    _INK: "var(--ink)",
-    _MUTED: "var(--muted)",
-    _RULE: "var(--rule)",
-    _ACCENT: "var(--accent)",
-    _WARN: "var(--warn)",
-    _PAPER: "var(--paper)",
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    ACCENT: "var(--accent)",
+    WARN: "var(--warn)",
+    PAPER: "var(--paper)",
 }
 _STYLE: Any = {
     # text stays text: small, searchable, and in the reader's font
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": _RULE,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.unicode_minus": True,
-    "xtick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.color": _RULE,
-    "ytick.labelcolor": _MUTED,
+    "xtick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": RULE,
+    "ytick.labelcolor": MUTED,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
-    "legend.labelcolor": _INK,
+    "legend.labelcolor": INK,
     "path.simplify": True,
 }
-_WIDE, _NARROW = 7.3, 3.7
+WIDE, NARROW = 7.3, 3.7
 _MAX_BARS = 60
 
 
 def trajectory_plot(summary: SessionSummary, *, wide: bool) -> str:
     """Ability and its interval after each answer, one panel an ability; voids as crosses."""
     dimensions = len(summary.ability)
-    width = _WIDE if wide else _NARROW
-    return _svg(
+    width = WIDE if wide else NARROW
+    return render_svg(
         lambda: _draw_trajectory(summary, width, (2.5 if wide else 2.3) * dimensions),
         f"trajectory-{'wide' if wide else 'narrow'}",
         "Ability estimate with its interval after each answer",
@@ -65,7 +65,7 @@ def trajectory_plot(summary: SessionSummary, *, wide: bool) -> str:
 def ability_plot(summary: SessionSummary, distributions: Distributions, dimension: int) -> str:
     """Posterior of one ability against its prior."""
     density = distributions.abilities[dimension]
-    return _svg(
+    return render_svg(
         lambda: _draw_ability(summary, density, dimension),
         f"ability-{dimension}",
         "Posterior density of ability against the prior",
@@ -74,7 +74,7 @@ def ability_plot(summary: SessionSummary, distributions: Distributions, dimensio
 
 def score_plot(summary: SessionSummary, distributions: Distributions) -> str:
     """Distribution of the predicted score on the bank."""
-    return _svg(
+    return render_svg(
         lambda: _draw_score(summary, distributions),
         "score",
         "Probability of each score on the whole bank",
@@ -84,7 +84,7 @@ def score_plot(summary: SessionSummary, distributions: Distributions) -> str:
 # --- drawing ----------------------------------------------------------------------------------
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     # not pyplot: a figure that belongs to no window and no global state
     from matplotlib.figure import Figure
 
@@ -94,7 +94,7 @@ def _figure(width: float, height: float) -> "Figure":
 def _draw_trajectory(summary: SessionSummary, width: float, height: float) -> "Figure":
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     names = ability_names(len(summary.ability))
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     points = summary.trajectory
@@ -105,14 +105,14 @@ def _draw_trajectory(summary: SessionSummary, width: float, height: float) -> "F
         middle = [point.ability[d] for point in points]
         low, high = [p.low[d] for p in points], [p.high[d] for p in points]
         axes.set_axisbelow(True)
-        axes.grid(axis="y", color=_RULE, linewidth=0.6)
-        axes.fill_between(x, low, high, color=_ACCENT, alpha=0.16, linewidth=0)
+        axes.grid(axis="y", color=RULE, linewidth=0.6)
+        axes.fill_between(x, low, high, color=ACCENT, alpha=0.16, linewidth=0)
         if len(points) == 1:
-            axes.errorbar(x, middle, [[middle[0] - low[0]], [high[0] - middle[0]]], color=_ACCENT)
-        axes.plot(x, middle, color=_ACCENT, linewidth=1.6)
-        axes.scatter(x[:1], middle[:1], s=size, marker="_", color=_ACCENT, zorder=3)
+            axes.errorbar(x, middle, [[middle[0] - low[0]], [high[0] - middle[0]]], color=ACCENT)
+        axes.plot(x, middle, color=ACCENT, linewidth=1.6)
+        axes.scatter(x[:1], middle[:1], s=size, marker="_", color=ACCENT, zorder=3)
         # paper below, so that the line does not show through a pale point
-        axes.scatter(x[1:], middle[1:], s=size, color=_PAPER, linewidths=0, zorder=3)
+        axes.scatter(x[1:], middle[1:], s=size, color=PAPER, linewidths=0, zorder=3)
         _scatter_shares(axes, x[1:], middle[1:], shares, size)
         axes.set_ylabel(f"Ability {name}")
         axes.spines["left"].set_visible(False)
@@ -132,10 +132,8 @@ def _scatter_shares(axes: "Axes", x: list[int], y: list[float], shares: Array, s
     for share in np.unique(shares):
         here = np.flatnonzero(shares == share)
         where = [x[i] for i in here], [y[i] for i in here]
-        axes.scatter(*where, s=size, color=_ACCENT, alpha=share, linewidths=0, zorder=4)
-        axes.scatter(
-            *where, s=size, facecolors="none", edgecolors=_ACCENT, linewidths=1.1, zorder=5
-        )
+        axes.scatter(*where, s=size, color=ACCENT, alpha=share, linewidths=0, zorder=4)
+        axes.scatter(*where, s=size, facecolors="none", edgecolors=ACCENT, linewidths=1.1, zorder=5)
 
 
 def _mark_voids(summary: SessionSummary, axes: "Axes") -> None:
@@ -146,7 +144,7 @@ def _mark_voids(summary: SessionSummary, axes: "Axes") -> None:
         np.full(len(where), 0.045),
         s=26,
         marker="x",
-        color=_WARN,
+        color=WARN,
         linewidths=1.6,
         transform=axes.get_xaxis_transform(),
         zorder=6,
@@ -155,33 +153,33 @@ def _mark_voids(summary: SessionSummary, axes: "Axes") -> None:
 
 
 def _draw_ability(summary: SessionSummary, density: AbilityDensity, dimension: int) -> "Figure":
-    figure = _figure(_NARROW, 2.35)
+    figure = new_figure(NARROW, 2.35)
     axes = figure.subplots()
     density = _smooth(density)
     values, posterior = density.values, density.posterior
     between = summary.interval[dimension]
     within = values[(values > between.low) & (values < between.high)]
     within = np.concatenate([[between.low], within, [between.high]])
-    axes.fill_between(values, posterior, color=_ACCENT, alpha=0.12, linewidth=0)
+    axes.fill_between(values, posterior, color=ACCENT, alpha=0.12, linewidth=0)
     axes.fill_between(
-        within, np.interp(within, values, posterior), color=_ACCENT, alpha=0.22, linewidth=0
+        within, np.interp(within, values, posterior), color=ACCENT, alpha=0.22, linewidth=0
     )
-    axes.plot(values, density.prior, color=_MUTED, linewidth=1.2, dashes=(4, 2.5), label="prior")
+    axes.plot(values, density.prior, color=MUTED, linewidth=1.2, dashes=(4, 2.5), label="prior")
     if density.if_voids_failed is not None:
         axes.plot(
             values,
             density.if_voids_failed,
-            color=_WARN,
+            color=WARN,
             linewidth=1.3,
             dashes=(1.2, 1.6),
             label="if voids failed",
         )
-    axes.plot(values, posterior, color=_ACCENT, linewidth=1.6, label="posterior")
+    axes.plot(values, posterior, color=ACCENT, linewidth=1.6, label="posterior")
     estimate = summary.ability[dimension]
     axes.plot(
         [estimate] * 2,
         [0, np.interp(estimate, values, posterior)],
-        color=_ACCENT,
+        color=ACCENT,
         linewidth=1.2,
     )
     curves = [density.prior, posterior]
@@ -190,7 +188,7 @@ def _draw_ability(summary: SessionSummary, density: AbilityDensity, dimension: i
     seen = np.flatnonzero(np.max([c / c.max() for c in curves], axis=0) > 0.004)
     axes.set_xlim(values[seen[0]], values[seen[-1]])
     axes.set_xlabel(f"Ability {ability_names(len(summary.ability))[dimension]}")
-    _no_height(axes)
+    no_height(axes)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
         handles[::-1],
@@ -230,7 +228,7 @@ def _smooth(density: AbilityDensity) -> AbilityDensity:
 
 
 def _draw_score(summary: SessionSummary, distributions: Distributions) -> "Figure":
-    figure = _figure(_NARROW, 2.35)
+    figure = new_figure(NARROW, 2.35)
     axes = figure.subplots()
     centres, heights, width = _bars(distributions.scores, distributions.score_probabilities)
     low, high = summary.score.low, summary.score.high
@@ -240,15 +238,15 @@ def _draw_score(summary: SessionSummary, distributions: Distributions) -> "Figur
             100 * centres[rows],
             heights[rows],
             100 * width * 0.86,
-            color=_ACCENT,
+            color=ACCENT,
             alpha=alpha,
             linewidth=0,
         )
-    axes.axvline(100 * summary.score.mean, color=_INK, linewidth=1.1, dashes=(3, 2))
+    axes.axvline(100 * summary.score.mean, color=INK, linewidth=1.1, dashes=(3, 2))
     axes.set_xlim(-2, 102)
     axes.set_xticks([0, 25, 50, 75, 100], ["0%", "25%", "50%", "75%", "100%"])
     axes.set_xlabel(f"Score on all {summary.score.items:,} items ({summary.score.meaning})")
-    _no_height(axes)
+    no_height(axes)
     return figure
 
 
@@ -266,7 +264,7 @@ def _bars(scores: Array, probabilities: Array) -> tuple[Array, Array, float]:
     return scores[start] + spacing * (group - 1) / 2, heights, spacing * group
 
 
-def _no_height(axes: "Axes") -> None:
+def no_height(axes: "Axes") -> None:
     """Heights of a density need no scale: areas are what is read."""
     axes.set_yticks([])
     axes.set_ylim(bottom=0)
@@ -276,7 +274,7 @@ def _no_height(axes: "Axes") -> None:
 # --- SVG --------------------------------------------------------------------------------------
 
 
-def _svg(draw: Callable[[], "Figure"], name: str, title: str) -> str:
+def render_svg(draw: Callable[[], "Figure"], name: str, title: str) -> str:
     """Render a figure as an SVG element to be put into HTML, the same on every run."""
     import matplotlib
 
@@ -291,7 +289,7 @@ def _svg(draw: Callable[[], "Figure"], name: str, title: str) -> str:
         text = re.sub(rf"\s*{pattern}", "", text, flags=re.DOTALL)
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
     # a hundredth of a point is finer than any screen or printer
-    text = re.sub(r"(\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"(\.\d\d)\d+(?=[^<>]*>)", r"\1", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     view = re.search(r'viewBox="[^"]*"', text)
