@@ -94,7 +94,8 @@ def commands(
 COMMANDS = dict(commands())
 REPORTING = [
     *("run", "resume", "report", "replay", "simulate", "calibrate", "doctor"),
-    *("compare", "rescore", "bank init"),
+    *("compare", "rescore", "bank init", "models", "abilities"),
+    *("bank import", "bank export", "bank link"),
     *("bank show", "bank check", "env list", "env check", "env build"),
 ]
 

@@ -6,12 +6,15 @@ from importlib.metadata import version
 
 import click
 
+from harness.cli.abilities import abilities
+from harness.cli.calibrate import calibrate
 from harness.cli.compare import compare
 from harness.cli.inventory import bank, env
 from harness.cli.machine import doctor
+from harness.cli.models import models
 from harness.cli.rescore import rescore
 from harness.cli.sessions import report, resume, run
-from harness.cli.studies import calibrate, replay, simulate
+from harness.cli.studies import replay, simulate
 from harness.errors import HarnessError
 
 INTERRUPTED = 130
@@ -47,7 +50,8 @@ def cli() -> None:
 
 
 for command in (
-    *(run, resume, rescore, compare, report, replay, simulate, calibrate, bank, env, doctor),
+    *(run, resume, rescore, compare, report, replay, simulate),
+    *(calibrate, models, abilities, bank, env, doctor),
 ):
     cli.add_command(command)
 

@@ -3,8 +3,8 @@
 import json
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,9 @@ from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
 F = TypeVar("F", bound=Callable[..., Any])
 
 _POSITIVE = click.FloatRange(0, min_open=True)
+
+RESPONSES_PATH = click.Path(exists=True, path_type=Path)
+"""Type of an option for logged outcomes: a file or a folder."""
 
 json_option = click.option(
     "--json",
@@ -160,7 +163,7 @@ def make_plan(
     return Plan(
         select=selector,
         stop=any_of(*rules),
-        prior=_prior(prior, bank),
+        prior=parse_prior(prior, bank),
         estimator=parse_estimator(estimator),
         seed=seed,
         width=width,
@@ -169,7 +172,7 @@ def make_plan(
     )
 
 
-def _prior(text: str | None, bank: ItemBank) -> Prior:
+def parse_prior(text: str | None, bank: ItemBank) -> Prior:
     if text is None:
         return Prior(bank.mean, bank.sd, bank.correlation)
     try:
@@ -244,3 +247,15 @@ def print_table(table: Any) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr for (done, all); silent off a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,38 +1,22 @@
-"""Commands about many sessions or agents: replay, simulate, calibrate."""
+"""Commands about many sessions: replay and simulate."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from harness.bank_files import load_bank, save_bank
+from harness.bank_files import load_bank
 from harness.cli.common import (
+    RESPONSES_PATH,
     json_option,
     make_plan,
     plan_options,
     print_table,
-    say,
+    progress_bar,
     to_json,
     write_json,
 )
 from harness.errors import PlanError
-from harness.irt import Model
-
-_responses = click.Path(exists=True, path_type=Path)
-
-
-@contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for (done, all); silent off a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @click.command()
@@ -42,9 +26,14 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 @click.option(
     "--responses",
     "-r",
-    type=_responses,
+    type=RESPONSES_PATH,
     required=True,
-    help="CSV, py-irt JSON lines, or a folder of journals or .eval logs.",
+    help="CSV, Parquet, py-irt JSON lines, or a folder of journals or .eval logs.",
+)
+@click.option(
+    "--score",
+    metavar="LADDER",
+    help="Make categories of columns of a table, as in 'score>=0.3 then score>=0.8'.",
 )
 @plan_options(stop="sd<0.3", max_items=None)
 @click.option(
@@ -59,6 +48,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 def replay(
     bank: str,
     responses: Path,
+    score: str | None,
     checkpoints: str,
     since: str | None,
     newest: int | None,
@@ -71,9 +61,9 @@ def replay(
 
     items = load_bank(bank)
     plan = make_plan(items, **options)
-    logged = read_responses(responses, items)
+    logged = read_responses(responses, items, score=score)
     chosen = dated(logged.agents, logged.date, since=since, newest=newest)
-    with _progress("replaying") as progress:
+    with progress_bar("replaying") as progress:
         result = run_replay(
             items,
             logged.subset(agents=chosen),
@@ -154,7 +144,7 @@ def simulate(
 
     items = load_bank(bank)
     plan = make_plan(items, **options)
-    with _progress("simulating") as progress:
+    with progress_bar("simulating") as progress:
         result = run_simulation(
             items,
             plan,
@@ -178,106 +168,3 @@ def _abilities(text: str | None) -> list[float] | None:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise PlanError(f"--abilities needs numbers such as -1,0,1, not {text!r}") from None
-
-
-@click.command()
-@click.argument("responses", type=_responses, nargs=-1, required=True)
-@click.option(
-    "--model",
-    type=click.Choice(get_args(Model)),
-    required=True,
-    help="Response model of all items.",
-)
-@click.option(
-    "--bank",
-    "-b",
-    help="The bank that the outcomes were gathered with, calibrated or not: says which labels, "
-    "tasks, sources and tags its items have.",
-)
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of the new bank.",
-)
-@click.option("--name", help="Name of the bank; that of the folder by default.")
-@click.option("--description", default="", help="One sentence for bank.yaml.")
-@click.option("--labels", metavar="LOW,…,HIGH", help="Category labels, lowest first.")
-@click.option("--simulated", is_flag=True, help="Record that the agents are simulated.")
-@click.option("--before", metavar="DATE", help="Only agents dated before DATE.")
-@click.option("--oldest", type=click.IntRange(2), help="Only so many agents of the earliest dates.")
-@click.option("--force", is_flag=True, help="Replace a bank that is there.")
-@json_option
-def calibrate(
-    responses: tuple[Path, ...],
-    model: Model,
-    bank: str | None,
-    out: Path,
-    name: str | None,
-    description: str,
-    labels: str | None,
-    simulated: bool,
-    before: str | None,
-    oldest: int | None,
-    force: bool,
-    json_target: str | None,
-) -> int:
-    """Fit an item bank to logged outcomes: long CSV, py-irt JSON lines, journals or .eval logs."""
-    from harness.bank_init import keep_tasks
-    from harness.calibrate import calibrate as fit
-    from harness.responses import read_responses
-
-    if (out / "bank.yaml").exists() and not force:
-        raise PlanError(f"there is a bank in {out} already: add --force to replace it")
-    earlier = load_bank(bank) if bank else None
-    logged = read_responses(responses, earlier, labels.split(",") if labels else None)
-    chosen = dated(logged.agents, logged.date, before=before, oldest=oldest)
-    with _calibration_progress() as progress:
-        result = fit(
-            logged.subset(agents=chosen),
-            model,
-            name=name or out.name,
-            description=description,
-            population="simulated personas" if simulated else "real agents",
-            progress=progress,
-        )
-    fitted = keep_tasks(result.bank, earlier) if earlier else result.bank
-    save_bank(fitted, out)
-    facts = {
-        "bank": str(out),
-        "hash": fitted.hash,
-        "items": len(fitted.items),
-        "agents": len(result.agents),
-        "iterations": result.iterations,
-        "converged": result.converged,
-        "log_likelihood": result.log_likelihood,
-        "seconds": round(result.seconds, 2),
-        "single_outcome": result.single_outcome,
-        "unobserved": result.unobserved,
-        "abilities": dict(zip(result.agents, result.ability.round(4).tolist(), strict=True)),
-    }
-    if json_target is not None:
-        write_json(to_json(facts), json_target)
-    if json_target != "-":
-        click.echo(
-            f"{out}: {facts['items']} items from {facts['agents']} agents in "
-            f"{result.seconds:.1f} s, {result.iterations} iterations, "
-            f"log-likelihood {result.log_likelihood:.2f}"
-        )
-        if result.single_outcome:
-            click.echo(
-                f"  {len(result.single_outcome)} items have a single outcome: priors placed them, "
-                "data did not"
-            )
-        if result.unobserved:
-            click.echo(f"  left out, no outcome: {', '.join(result.unobserved)}")
-    if not result.converged:
-        say("calibration did not converge: treat the bank as provisional")
-    return 0
-
-
-@contextmanager
-def _calibration_progress() -> Iterator[Callable[[int, float, float], None]]:
-    with _progress("calibrating") as bar:
-        yield lambda iteration, log_posterior, change: bar(iteration, max(iteration, 100))

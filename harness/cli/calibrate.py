@@ -1,0 +1,417 @@
+"""The command ``calibrate``: from logged outcomes to an item bank."""
+
+import csv
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from harness.bank_files import load_bank, save_bank
+from harness.cli.common import RESPONSES_PATH, json_option, say, to_json, write_json
+from harness.cli.studies import dated
+from harness.errors import InputError, PlanError
+from harness.irt import Model
+
+if TYPE_CHECKING:
+    from harness.calibrate import Calibration, Priors
+    from harness.calibrate.ascend import Progress
+    from harness.responses import Responses
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("responses", type=RESPONSES_PATH, nargs=-1, required=True)
+@click.option(
+    "--model",
+    type=click.Choice(get_args(Model)),
+    help="Response model of all items; of those that --models leaves out.",
+)
+@click.option(
+    "--models", type=_FILE, metavar="CSV", help="Models by item: a table with item,model."
+)
+@click.option(
+    "--abilities",
+    metavar="N|CSV",
+    default="1",
+    show_default=True,
+    help="Number of abilities that every item loads on (exploratory), or a table with item,a1,a2,… "
+    "that has a 1 where an item loads (confirmatory).",
+)
+@click.option(
+    "--rotate",
+    type=click.Choice(["oblimin", "varimax", "none"]),
+    default="oblimin",
+    show_default=True,
+    help="Rotation of exploratory loadings.",
+)
+@click.option(
+    "--dispersion/--no-dispersion",
+    default=None,
+    help="Whether trials of a cell share an agent × item effect; by default they do where cells "
+    "have several trials.",
+)
+@click.option(
+    "--groups",
+    metavar="llm|scaffold|CSV",
+    help="Populations with means and sds of their own: by a column of the outcomes, or a table "
+    "with agent,group.",
+)
+@click.option(
+    "--covariate",
+    "covariates",
+    multiple=True,
+    metavar="date|CSV",
+    help="What the mean of ability depends on: the date of agents, or a table with agent and a "
+    "column of numbers for each covariate.",
+)
+@click.option(
+    "--anchor",
+    "-a",
+    help="A calibrated bank whose scale is kept: its items are updated, new ones added.",
+)
+@click.option("--hold-anchors", is_flag=True, help="Do not update the items of the anchoring bank.")
+@click.option(
+    "--prior",
+    "given_priors",
+    multiple=True,
+    metavar="NAME=MEAN,SD",
+    help="Fixed normal prior of log_a, d, logit_lower, logit_upper, loading or log_effect_sd "
+    "(sd inf: flat). Any of them ends the estimation of priors.",
+)
+@click.option(
+    "--sampler", is_flag=True, help="Draw parameters by NUTS afterwards (extra: sampler)."
+)
+@click.option(
+    "--draws",
+    type=click.IntRange(50),
+    default=500,
+    show_default=True,
+    help="Draws that the sampler keeps, of each chain.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sampler."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Done when a step would move no parameter by more, in its standard errors.",
+)
+@click.option(
+    "--max-passes",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Most passes over the data.",
+)
+@click.option(
+    "--bank",
+    "-b",
+    help="The bank that the outcomes were gathered with, calibrated or not: says which labels, "
+    "tasks, sources and tags its items have.",
+)
+@click.option(
+    "--score",
+    metavar="LADDER",
+    help="Make categories of columns of a table, as in 'score>=0.3 then score>=0.8' or "
+    "'safe>=1 then safe>=1 and done>=1'.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the new bank.",
+)
+@click.option("--name", help="Name of the bank; that of the folder by default.")
+@click.option("--description", default="", help="One sentence for bank.yaml.")
+@click.option("--labels", metavar="LOW,…,HIGH", help="Category labels, lowest first.")
+@click.option("--simulated", is_flag=True, help="Record that the agents are simulated.")
+@click.option("--before", metavar="DATE", help="Only agents dated before DATE.")
+@click.option("--oldest", type=click.IntRange(2), help="Only so many agents of the earliest dates.")
+@click.option("--force", is_flag=True, help="Replace a bank that is there.")
+@json_option
+def calibrate(
+    responses: tuple[Path, ...],
+    model: Model | None,
+    models: Path | None,
+    abilities: str,
+    groups: str | None,
+    covariates: tuple[str, ...],
+    anchor: str | None,
+    hold_anchors: bool,
+    given_priors: tuple[str, ...],
+    sampler: bool,
+    draws: int,
+    seed: int,
+    max_passes: int,
+    bank: str | None,
+    score: str | None,
+    out: Path,
+    name: str | None,
+    labels: str | None,
+    simulated: bool,
+    before: str | None,
+    oldest: int | None,
+    force: bool,
+    json_target: str | None,
+    **options: Any,
+) -> int:
+    """Fit an item bank to logged outcomes.
+
+    RESPONSES: long CSV or Parquet tables, py-irt JSON lines, or folders of journals or .eval logs.
+    """
+    from harness.bank_init import keep_tasks
+    from harness.calibrate import calibrate as fit
+    from harness.calibrate.anchor import find_drift, updated_bank
+    from harness.responses import read_responses
+
+    if (out / "bank.yaml").exists() and not force:
+        raise PlanError(f"there is a bank in {out} already: add --force to replace it")
+    anchors = load_bank(anchor) if anchor else None
+    earlier = load_bank(bank) if bank else None
+    logged = read_responses(
+        list(responses), earlier, labels.split(",") if labels else None, score=score
+    )
+    logged = logged.subset(agents=dated(logged.agents, logged.date, before=before, oldest=oldest))
+    chosen = _models(logged, model, models)
+    with _progress() as progress:
+        result = fit(
+            logged,
+            chosen,
+            name=name or out.name,
+            abilities=_abilities(abilities),
+            groups=_groups(logged, groups),
+            covariates=_covariates(logged, covariates),
+            anchors=anchors,
+            hold_anchors=hold_anchors,
+            priors=_priors(given_priors),
+            population="simulated personas" if simulated else "real agents",
+            max_passes=max_passes,
+            progress=progress,
+            **options,
+        )
+    fitted = result.bank
+    drift = find_drift(logged, anchors) if anchors else ()
+    if anchors:
+        fitted = updated_bank(anchors, fitted)
+    if sampler:
+        fitted = _sampled(logged, result, chosen, draws, seed)
+    fitted = keep_tasks(fitted, earlier) if earlier else fitted
+    fitted = replace(fitted, provenance={"command": _command(), **fitted.provenance})
+    save_bank(fitted, out)
+    facts = {
+        "bank": str(out),
+        "hash": fitted.hash,
+        "items": len(fitted.items),
+        "agents": len(result.agents),
+        "passes": result.passes,
+        "converged": result.converged,
+        "log_likelihood": result.log_likelihood,
+        "aic": result.aic,
+        "bic": result.bic,
+        "seconds": round(result.seconds, 2),
+        "priors": result.priors,
+        "effect_sd": result.effect_sd,
+        "population": result.population,
+        "placed_by_prior": result.placed_by_prior,
+        "unobserved": result.unobserved,
+        "drift": [vars(one) for one in drift],
+        "warnings": result.warnings,
+        "abilities": dict(zip(result.agents, result.ability.round(4).tolist(), strict=True)),
+    }
+    if json_target is not None:
+        write_json(to_json(facts), json_target)
+    if json_target != "-":
+        for line in _lines(result, out, len(fitted.items)):
+            click.echo(line)
+        for one in drift:
+            if one.drifted:
+                click.echo(f"  {one}")
+    for warning in result.warnings:
+        say(f"warning: {warning}")
+    return 0
+
+
+def _command() -> str:
+    """This command, of paths only the last two parts: enough to find the data, whoever runs it."""
+    given = sys.argv[1:]
+    shown = [
+        str(Path(*Path(text).parts[-2:])) if Path(text).exists() and os.sep in text else text
+        for text in given
+    ]
+    return shlex.join(["cat-harness", *shown])
+
+
+def _lines(result: "Calibration", out: Path, items: int) -> Iterator[str]:
+    yield (
+        f"{out}: {items} items from {len(result.agents)} agents in {result.seconds:.1f} s, "
+        f"{result.passes} passes, log-likelihood {result.log_likelihood:.2f}"
+    )
+    if result.effect_sd:
+        yield f"  trials of a cell share an agent × item effect of sd {result.effect_sd:.2f} logits"
+    for name, (value, error) in result.population.items():
+        yield f"  {name}: {value:.3f} ± {error:.2f}"
+    if result.placed_by_prior:
+        yield (
+            f"  {len(result.placed_by_prior)} items have a single outcome or few answers: placed "
+            "by prior, not by data"
+        )
+    if result.unobserved:
+        yield f"  left out, no outcome: {', '.join(result.unobserved)}"
+
+
+@contextmanager
+def _progress() -> Iterator["Progress"]:
+    """How far a fit has to go, on stderr; silent off a terminal."""
+    from rich.console import Console
+    from rich.status import Status
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda passes, log_posterior, move: None
+        return
+    with Status("calibrating", console=console) as status:
+        yield lambda passes, log_posterior, move: status.update(
+            f"calibrating: pass {passes}, log-posterior {log_posterior:.2f}, "
+            f"largest move {move:.1g} standard errors"
+        )
+
+
+def _sampled(logged: "Responses", result: "Calibration", models: Any, draws: int, seed: int) -> Any:
+    from harness.calibrate.sample import sample_posterior, to_bank
+
+    drawn = sample_posterior(
+        logged, models, draws=draws, seed=seed, dispersion=result.effect_sd > 0
+    )
+    return to_bank(result.bank, drawn)
+
+
+def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in columns if c not in (reader.fieldnames or [])]
+        if missing:
+            raise InputError(
+                f"{path}: column {missing[0]!r} is missing; it has: "
+                f"{', '.join(reader.fieldnames or []) or 'none'}"
+            )
+        return list(reader)
+
+
+def _models(logged: "Responses", model: Model | None, table: Path | None) -> Any:
+    if table is None:
+        if model is None:
+            raise PlanError("say which response model: --model 2pl, for instance, or --models CSV")
+        return model
+    found: dict[str, str] = {} if model is None else dict.fromkeys(logged.items, model)
+    for line, row in enumerate(_rows(table, "item", "model"), start=2):
+        if row["model"] not in get_args(Model):
+            raise InputError(
+                f"{table}, line {line}: unknown model {row['model']!r}; use one of "
+                f"{', '.join(get_args(Model))}"
+            )
+        found[row["item"]] = row["model"]
+    return found
+
+
+def _abilities(text: str) -> Any:
+    if text.isdigit():
+        return int(text)
+    path = Path(text)
+    if not path.is_file():
+        raise PlanError(f"--abilities takes a number or a table of loadings, not {text!r}")
+    rows = _rows(path, "item", "a1")
+    columns = [c for c in ("a1", "a2", "a3") if c in rows[0]] if rows else []
+    return {
+        row["item"]: [j for j, c in enumerate(columns) if (row[c] or "0").strip() not in ("0", "")]
+        for row in rows
+    }
+
+
+def _groups(logged: "Responses", text: str | None) -> Sequence[str] | None:
+    if text is None:
+        return None
+    if text in ("llm", "scaffold"):
+        names: Sequence[str] = getattr(logged, text)
+        return [name or "unknown" for name in names]
+    found = {row["agent"]: row["group"] for row in _rows(Path(text), "agent", "group")}
+    return [_of_agent(found, agent, text) for agent in logged.agents]
+
+
+def _of_agent(found: dict[str, Any], agent: str, source: str) -> Any:
+    if agent not in found:
+        raise InputError(f"{source}: agent {agent!r} is missing; add a row for each agent")
+    return found[agent]
+
+
+def _covariates(logged: "Responses", given: Sequence[str]) -> dict[str, list[float]] | None:
+    found: dict[str, list[float]] = {}
+    for text in given:
+        if text == "date":
+            found["date in years"] = [
+                _years(day, agent) for day, agent in zip(logged.date, logged.agents, strict=True)
+            ]
+            continue
+        rows = {row.pop("agent"): row for row in _rows(Path(text), "agent")}
+        for column in next(iter(rows.values()), {}):
+            found[column] = [
+                _number(_of_agent(rows, agent, text)[column], agent, text)
+                for agent in logged.agents
+            ]
+    return found or None
+
+
+def _number(text: str, agent: str, source: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{source}: agent {agent!r} has {text!r}, which is not a number") from None
+
+
+def _years(day: str, agent: str) -> float:
+    """An ISO date as a year with its fraction; month and day may be missing.
+
+    >>> round(_years("2024-07-02", "x"), 2), _years("2024", "x")
+    (2024.5, 2024.0)
+    """
+    parts = [*day.split("T")[0].split("-"), "1", "1"][:3]
+    try:
+        when = date(*(int(part) for part in parts))
+    except (ValueError, TypeError):
+        raise InputError(
+            f"agent {agent!r} has the date {day!r}; the covariate needs one such as 2025-03-01 for "
+            "every agent"
+        ) from None
+    first = date(when.year, 1, 1)
+    return when.year + (when - first).days / (date(when.year + 1, 1, 1) - first).days
+
+
+def _priors(given: Sequence[str]) -> "Priors | None":
+    from dataclasses import fields
+
+    from harness.calibrate import Normal, Priors
+
+    if not given:
+        return None
+    found: dict[str, Any] = {}
+    names = [f.name for f in fields(Priors) if f.name != "gap"]
+    for text in given:
+        name, _, numbers = text.partition("=")
+        try:
+            mean, sd = (float(part) for part in numbers.split(","))
+        except ValueError:
+            raise PlanError(f"--prior needs NAME=MEAN,SD, as in d=0,3, not {text!r}") from None
+        if name not in names or not sd > 0:
+            raise PlanError(f"--prior {text!r}: the name is one of {', '.join(names)}, and sd > 0")
+        found[name] = Normal(mean, sd)
+    return replace(Priors(), **found)
