@@ -207,7 +207,9 @@ def calibrate(
     if sampler:
         fitted = _sampled(logged, result, chosen, draws, seed)
     fitted = keep_tasks(fitted, earlier) if earlier else fitted
-    fitted = replace(fitted, provenance={"command": _command(), **fitted.provenance})
+    fitted = replace(
+        fitted, provenance={"command": _command(options["description"]), **fitted.provenance}
+    )
     save_bank(fitted, out)
     facts = {
         "bank": str(out),
@@ -242,11 +244,13 @@ def calibrate(
     return 0
 
 
-def _command() -> str:
-    """This command, of paths only the last two parts: enough to find the data, whoever runs it."""
-    given = sys.argv[1:]
+def _command(description: str) -> str:
+    """This command, for whoever wants to run it again: without what the bank itself says, and of
+    paths only the last two parts."""
+    given = [text for text in sys.argv[1:] if description not in text or not description]
+    given = [text for text in given if text not in ("--description", "--force")]
     shown = [
-        str(Path(*Path(text).parts[-2:])) if Path(text).exists() and os.sep in text else text
+        str(Path(*Path(text).parts[-2:])) if os.sep in text and " " not in text else text
         for text in given
     ]
     return shlex.join(["cat-harness", *shown])

@@ -49,7 +49,7 @@ class Responses:
     @property
     def missing(self) -> float:
         """Share of agent × item cells without any outcome."""
-        return 1.0 - np.count_nonzero(self.attempts) / self.attempts.size
+        return float(1.0 - np.count_nonzero(self.attempts) / self.attempts.size)
 
     @cached_property
     def attempts(self) -> _Indices:
