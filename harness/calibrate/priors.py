@@ -104,15 +104,13 @@ class ItemPriors:
     """None for a prior that is not estimated."""
     steps: slice | None = None
     """Where the intercepts stand in φ, if the prior is over difficulties."""
-    told: Array | None = None
-    """``(m,)`` how many of an item's difficulties the data tell: 0 to K-1, see
-    :func:`log_density`."""
+    neutral: Array | None = None
+    """``(m,)`` what takes the prior's own pull on the scale away, see :func:`log_density`."""
 
 
 WORTH = 4.0
 HELD = 1e12
 """Precision of a location that does not move."""
-OVER_DIFFICULTIES = True
 _DIFFICULTY_SD = 2.0
 _LOCATION_SD = {"slope": 0.75, "loading": 1.0, "step": 4.0}
 
@@ -149,7 +147,7 @@ def item_priors(block: Block, priors: Priors, *, estimate: bool, rotatable: bool
         mean[list(loadings)] = 0.0
     m = len(block.items)
     belief = None
-    difficulties = estimate and OVER_DIFFICULTIES and kinds[0] == "slope" and "step" in kinds
+    difficulties = estimate and kinds[0] == "slope" and "step" in kinds
     step_slice = slice(1, 1 + block.steps)
     if difficulties:
         precision[step_slice] = _DIFFICULTY_SD**-2.0
@@ -197,10 +195,10 @@ def jacobian(prior: ItemPriors, phi: Array) -> Array:
 def log_density(block: Block, phi: Array, x: Array, prior: ItemPriors) -> Array:
     """``(m,)`` log prior density of each item; flat directions count as 0.
 
-    Over difficulties, a density over φ has the factor ``a^{-(K-1)}``. At the mode that is too much:
-    a normal pulls a difficulty to its centre by ``b (b - μ)/σ²``, of which the posterior, not the
-    mode, makes 1 on average. So the exponent counts difficulties only as far as the data tell them,
-    which keeps the pull on slopes, and with it the scale, in balance for any amount of data.
+    A normal over difficulties pulls slopes up, as that brings difficulties together: by ``b (b -
+    μ)/σ²`` a difficulty, which is 1 on average over posteriors, and what the factor ``a^{-(K-1)}`` of
+    a density over φ takes back. At the mode the average is less, the more so the less data tell. So
+    the exponent is that average as it is found: whatever the data, the prior leaves the scale alone.
     """
     off = described(prior, phi) - prior.mean
     diagonal = prior.precision[0].diagonal()
@@ -208,8 +206,8 @@ def log_density(block: Block, phi: Array, x: Array, prior: ItemPriors) -> Array:
     _, log_det = np.linalg.slogdet(prior.precision[:, proper][:, :, proper])
     constant = 0.5 * (log_det - proper.sum() * np.log(2 * np.pi))
     total = constant - 0.5 * np.einsum("mf,mfg,mg->m", off, prior.precision, off)
-    if prior.told is not None:
-        total = total - prior.told * phi[:, 0]
+    if prior.neutral is not None:
+        total = total - prior.neutral * phi[:, 0]
     if prior.gap:
         for above, below in block.ordered:
             gap = x[:, above] - x[:, below]
@@ -229,8 +227,8 @@ def gradient_and_curvature(
     pull = np.einsum("mfg,mg->mf", prior.precision, described(prior, phi) - prior.mean)
     gradient = -np.einsum("mgf,mg->mf", turn, pull)
     curvature = turn.swapaxes(1, 2) @ prior.precision @ turn
-    if prior.told is not None:
-        gradient[:, 0] -= prior.told
+    if prior.neutral is not None:
+        gradient[:, 0] -= prior.neutral
     if prior.gap:
         for above, below in block.ordered:
             gap = x[:, above] - x[:, below]
@@ -249,7 +247,7 @@ def stretched(prior: ItemPriors, log_sd: float) -> ItemPriors:
     return replace(prior, precision=prior.precision * np.outer(factor, factor))
 
 
-def spread(prior: ItemPriors, phi: Array, uncertain: Array) -> ItemPriors:
+def spread(prior: ItemPriors, phi: Array, uncertain: Array, share: float) -> ItemPriors:
     """One EM step of the covariance of φ over the items, at the present location.
 
     The items are the missing data: ``mean((φ - mean)(φ - mean)ᵀ + Cov φ)``, so that uncertain
@@ -259,6 +257,8 @@ def spread(prior: ItemPriors, phi: Array, uncertain: Array) -> ItemPriors:
     Args:
         phi: ``(m, f)``, and
         uncertain: ``(m, f, f)`` its posterior covariances.
+        share: of the way that ``neutral`` goes to its new value. What it is depends on where the
+            prior puts the items, so with little data it might swing if it went all the way.
     """
     belief = prior.belief
     if belief is None:
@@ -277,13 +277,13 @@ def spread(prior: ItemPriors, phi: Array, uncertain: Array) -> ItemPriors:
         covariance[same, same] = variance
     precision = prior.precision[0].copy()
     precision[np.ix_(learned, learned)] = np.linalg.inv(covariance)
-    told = prior.told
-    if prior.steps is not None and prior.told is not None:
+    neutral = prior.neutral
+    if prior.steps is not None and prior.neutral is not None:
         steps = prior.steps
-        left = np.einsum("kl,mlk->m", precision[steps, steps], uncertain[:, steps, steps])
-        # halfway, as what data tell depends on where it puts the items in turn
-        told = (prior.told + np.clip(steps.stop - steps.start - left, 0.0, None)) / 2
-    return replace(prior, precision=np.tile(precision, (len(phi), 1, 1)), told=told)
+        pull = off @ precision
+        average = (described(prior, phi)[:, steps] * pull[:, steps]).sum(axis=1).mean()
+        neutral = prior.neutral + share * (average - prior.neutral)
+    return replace(prior, precision=np.tile(precision, (len(phi), 1, 1)), neutral=neutral)
 
 
 def parameter_labels(block: Block, *, difficulties: bool) -> list[str]:
@@ -325,5 +325,7 @@ def one(prior: ItemPriors, item: int, times: int) -> ItemPriors:
         prior,
         mean=np.broadcast_to(prior.mean[item], (times, prior.mean.shape[1])),
         precision=np.broadcast_to(prior.precision[item], (times, *prior.precision.shape[1:])),
-        told=None if prior.steps is None else np.full(times, prior.steps.stop - prior.steps.start),
+        neutral=None
+        if prior.steps is None
+        else np.full(times, prior.steps.stop - prior.steps.start),
     )

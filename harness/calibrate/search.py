@@ -100,7 +100,7 @@ def search(
         before = problem.priors
         if own_scale and round_ < _SCALE_ROUNDS and _scale_is_told(problem, state):
             problem, state = _on_agents_scale(problem, state)
-        priors = _spread(problem, state)
+        priors = _spread(problem, state, 1 / (2 + round_ / 3))
         change = _prior_change(before, priors)
         problem = replace(problem, priors=priors)
         state = look(problem, state.point)
@@ -119,10 +119,12 @@ def search(
     return Fit(problem, state, passes, found.converged, found.move, found.gain)
 
 
-def _spread(problem: Problem, state: State) -> tuple[ItemPriors, ...]:
+def _spread(problem: Problem, state: State, share: float) -> tuple[ItemPriors, ...]:
     uncertain = item_covariances(problem, state)
     return tuple(
-        prior_of.spread(replace(prior, mean=np.broadcast_to(location, prior.mean.shape)), phi, c)
+        prior_of.spread(
+            replace(prior, mean=np.broadcast_to(location, prior.mean.shape)), phi, c, share
+        )
         if prior.belief is not None
         else prior
         for prior, location, phi, c in zip(

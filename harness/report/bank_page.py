@@ -186,6 +186,8 @@ def _plain(value: Any) -> str:
             return f"{value:,}" if abs(value) >= 10_000 else str(value)
         case float():
             return f"{value:,.6g}".replace("-", "−")
+        case list() | tuple():
+            return f"[{', '.join(map(_plain, value))}]"
         case _:
             return str(value)
 
