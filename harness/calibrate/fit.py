@@ -177,9 +177,11 @@ def calibrate(
     )
     doubt = uncertainty(fit.problem, fit.state)
     point, found = fit.state.point, fit.state.found
-    x, covariances, rough = point.parameters(fit.problem), doubt.given_scale, 0.0
+    # the scale of anchors is not that of the agents at hand: its doubt is theirs to bear
+    joint = doubt.marginal if known else doubt.given_scale
+    x, covariances, rough = point.parameters(fit.problem), joint, 0.0
     if choices.estimate:
-        x, covariances, rough = _at_means(fit, doubt)
+        x, covariances, rough = _at_means(fit, joint)
     turn, mean, covariance, onto = _latent(fit, choices, rotate)
     ability = found.mean @ onto.T
     spread = onto @ found.covariance @ onto.T
@@ -437,19 +439,19 @@ def _first_only(design: Design) -> Array:
     return np.asarray((indicator & ~design.free_mean[0])[:, None])
 
 
-def _at_means(fit: Fit, doubt: Uncertainty) -> tuple[list[Array], tuple[Array, ...], float]:
+def _at_means(fit: Fit, joint: Sequence[Array]) -> tuple[list[Array], tuple[Array, ...], float]:
     """Items ``(m, p)`` at their posterior means, covariances, and the share of items that a
     Gaussian describes poorly."""
     problem, point = fit.problem, fit.state.point
     gaussian = item_covariances(problem, fit.state)
     moments = item_moments(problem, fit.state, gaussian)
     x, covariances = [], []
-    for block, moment, at_mode, joint in zip(
-        problem.blocks, moments, gaussian, doubt.given_scale, strict=True
+    for block, moment, at_mode, together in zip(
+        problem.blocks, moments, gaussian, joint, strict=True
     ):
         x.append(block.parameters(moment.mean, point.shared))
         # what the shape of each item's own posterior adds to the joint Gaussian
-        covariances.append(joint + block.free @ (moment.covariance - at_mode) @ block.free.T)
+        covariances.append(together + block.free @ (moment.covariance - at_mode) @ block.free.T)
     effective = np.concatenate([moment.effective for moment in moments])
     looked = np.isfinite(effective)
     rough = float((effective[looked] < _POOR).mean()) if looked.any() else 0.0
