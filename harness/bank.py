@@ -211,7 +211,7 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     info = np.zeros((n, q))
     # one vectorised call for each shape of item
     groups: dict[tuple[irt.Family, int, int], list[int]] = defaultdict(list)
-    spreads = [_spread(item, uncertainty) for item in bank.items]
+    spreads = [spread_of(item, uncertainty) for item in bank.items]
     for row, item in enumerate(bank.items):
         size = 0 if (spread := spreads[row]) is None else len(spread)
         groups[irt.family(item.model), len(item.intercepts), size].append(row)
@@ -248,8 +248,9 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     )
 
 
-def _spread(item: Item, uncertainty: bool) -> Array | None:
-    """Covariance that the probabilities of an item are averaged over; None for none."""
+def spread_of(item: Item, uncertainty: bool) -> Array | None:
+    """``(p, p)`` covariance of what the trials of a cell share, parameters and effect, which the
+    probabilities of an item are averaged over; None for none."""
     known = item.covariance is None or not uncertainty
     if known and not item.effect_sd:
         return None

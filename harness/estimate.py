@@ -42,7 +42,7 @@ from scipy.special import expit, gammaln, logit, ndtri, roots_genlaguerre
 
 from harness import irt
 from harness.ability import Prior, moments, normalise, point_estimate
-from harness.bank import Item, ItemBank, parameter_names
+from harness.bank import Item, ItemBank, spread_of
 from harness.errors import PlanError, ResponsesError
 from harness.irt import Array, Family
 from harness.responses import Responses
@@ -390,7 +390,7 @@ def _blocks(
     pattern: _Indices,
 ) -> Iterator[_Block]:
     """Patterns (``row``, ``counts``) and their cells, apart by the shape of their items."""
-    spreads = [_spread(item, uncertainty) for item in bank.items]
+    spreads = [spread_of(item, uncertainty) for item in bank.items]
     shapes: dict[tuple[Family, int, int, _Rule], list[int]] = {}
     for p, (r, attempts) in enumerate(zip(row, counts.sum(axis=1), strict=True)):
         item, spread = bank.items[r], spreads[r]
@@ -414,18 +414,6 @@ def _blocks(
             agent[here],
             position[pattern[here]],
         )
-
-
-def _spread(item: Item, uncertainty: bool) -> Array | None:
-    """``(p, p)`` covariance of what the trials of a cell share: parameters and effect."""
-    known = item.covariance is None or not uncertainty
-    if known and not item.effect_sd:
-        return None
-    size = len(parameter_names(item))
-    spread = np.zeros((size, size)) if known else np.array(item.covariance)
-    steps = slice(len(item.slopes), len(item.slopes) + len(item.intercepts))
-    spread[steps, steps] += item.effect_sd**2
-    return spread
 
 
 _Rule: TypeAlias = Literal["table", "rays", "shift"]
