@@ -12,9 +12,10 @@ import numpy as np
 
 from harness.bank import ItemBank
 from harness.calibrate.ascend import Memory, ascend, look
+from harness.calibrate.choices import Choices
 from harness.calibrate.population import one_group
 from harness.calibrate.priors import Priors
-from harness.calibrate.setup import Choices, set_up
+from harness.calibrate.setup import set_up
 from harness.calibrate.uncertainty import item_covariances
 from harness.irt import Array
 from harness.responses import Responses

@@ -3,13 +3,12 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from harness.bank import ItemBank
-from harness.calibrate import population as latent
 from harness.calibrate import priors as prior_of
 from harness.calibrate.ascend import Progress
 from harness.calibrate.assemble import (
@@ -20,25 +19,27 @@ from harness.calibrate.assemble import (
     data_facts,
     program,
 )
-from harness.calibrate.blocks import Block, natural
+from harness.calibrate.blocks import natural
+from harness.calibrate.choices import check_flat, make_choices, make_design, placed_by_prior
 from harness.calibrate.connect import check_connected
-from harness.calibrate.moments import item_moments
-from harness.calibrate.population import Design
+from harness.calibrate.outcome import (
+    at_means,
+    errors_by_item,
+    find_warnings,
+    free_parameters,
+    latent_space,
+    node_facts,
+    population_table,
+    rounded,
+)
 from harness.calibrate.priors import Priors
-from harness.calibrate.problem import Problem
-from harness.calibrate.rotate import Rotation, rotation
-from harness.calibrate.search import Fit, search
-from harness.calibrate.setup import Choices, models_for, set_up
-from harness.calibrate.uncertainty import Uncertainty, item_covariances, uncertainty
-from harness.errors import InputError, ResponsesError
+from harness.calibrate.problem import priors_at
+from harness.calibrate.rotate import Rotation
+from harness.calibrate.search import search
+from harness.calibrate.setup import set_up
+from harness.calibrate.uncertainty import uncertainty
 from harness.irt import Array, Model
 from harness.responses import Responses
-
-_FEW_AGENTS = 30
-_FEW_ANSWERS = 5
-_POOR = 0.5
-"""Share of effective draws below which a Gaussian is called poor."""
-_ROUGH_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +161,10 @@ def calibrate(
     responses = responses.subset(items=np.array(responses.items)[seen].tolist())
     known = frozenset(item.id for item in anchors.items) if anchors else frozenset()
     check_connected(responses, known)
-    choices = _choices(responses, model, priors, abilities, dispersion, anchors, hold_anchors)
-    placed = _placed_by_prior(responses, known)
-    _check_flat(responses, priors)
-    design = _design(responses, groups, covariates, anchored=bool(known), choices=choices)
+    choices = make_choices(responses, model, priors, abilities, dispersion, anchors, hold_anchors)
+    placed = placed_by_prior(responses, known)
+    check_flat(responses, priors)
+    design = make_design(responses, groups, covariates, anchored=bool(known), choices=choices)
     problem, start = set_up(responses, choices, design, nodes)
     fit = search(
         problem,
@@ -181,18 +182,18 @@ def calibrate(
     joint = doubt.marginal if known else doubt.given_scale
     x, covariances, rough = point.parameters(fit.problem), joint, 0.0
     if choices.estimate:
-        x, covariances, rough = _at_means(fit, joint)
-    turn, mean, covariance, onto = _latent(fit, choices, rotate)
+        x, covariances, rough = at_means(fit, joint)
+    turn, mean, covariance, onto = latent_space(fit, choices, rotate)
     ability = found.mean @ onto.T
     spread = onto @ found.covariance @ onto.T
     sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=1, axis2=2), 0.0))
     names, of_item = bank_categories(responses)
     items = bank_items(responses, fit.problem.blocks, x, covariances, of_item, turn)
-    used = prior_of.describe(fit.problem.blocks, _used_priors(fit))
+    used = prior_of.describe(fit.problem.blocks, priors_at(fit.problem, point))
     effect_sd = float(natural(fit.problem.blocks[0], x[0]).effect_sd[0])
-    people = _population_table(fit.problem, fit, doubt)
-    free = _free_parameters(fit.problem)
-    warnings = _warnings(fit, responses, choices, doubt, placed, rough)
+    people = population_table(fit.problem, fit, doubt)
+    free = free_parameters(fit.problem)
+    warnings = find_warnings(fit, responses, choices, doubt, placed, rough)
     sds = np.sqrt(np.diag(covariance))
     facts: dict[str, Any] = {
         "program": program(),
@@ -211,7 +212,7 @@ def calibrate(
             "converged": fit.converged,
             "largest_move_in_standard_errors": float(f"{fit.move:.2g}"),
         },
-        "ability_nodes": _node_facts(fit.problem),
+        "ability_nodes": node_facts(fit.problem),
         "items_placed_by_the_priors_alone": list(placed),
         "items_without_outcomes": list(unobserved),
     }
@@ -229,7 +230,7 @@ def calibrate(
         sd=tuple(float(f"{s:.6g}") for s in sds),
         description=description,
         provenance=facts,
-        correlation=_rounded(covariance / np.outer(sds, sds)) if len(sds) > 1 else (),
+        correlation=rounded(covariance / np.outer(sds, sds)) if len(sds) > 1 else (),
         calibrants=calibrants(responses.agents, ability, sd),
     )
     return Calibration(
@@ -237,7 +238,7 @@ def calibrate(
         agents=responses.agents,
         ability=ability,
         sd=sd,
-        standard_errors=_by_item(fit.problem.blocks, doubt.marginal),
+        standard_errors=errors_by_item(fit.problem.blocks, doubt.marginal),
         log_likelihood=found.log_likelihood,
         log_posterior=found.log_posterior,
         parameters=free,
@@ -254,277 +255,3 @@ def calibrate(
         warnings=warnings,
         nodes=fit.problem.grid.nodes,
     )
-
-
-def _choices(
-    responses: Responses,
-    model: Model | Mapping[str, Model],
-    priors: Priors | None,
-    abilities: int | Mapping[str, Sequence[int]],
-    dispersion: bool | None,
-    anchors: ItemBank | None,
-    hold: bool,
-) -> Choices:
-    if isinstance(abilities, int):
-        if not 1 <= abilities <= 3:
-            raise InputError(f"a bank may have 1 to 3 abilities, not {abilities}")
-        d, every = abilities, tuple(range(abilities))
-        loads = tuple(every for _ in responses.items)
-    else:
-        try:
-            loads = tuple(tuple(sorted(set(abilities[item]))) for item in responses.items)
-        except KeyError as missing:
-            raise InputError(
-                f"the loading pattern lacks item {missing.args[0]!r}: name its abilities"
-            ) from None
-        d = max((a for row in loads for a in row), default=-1) + 1
-        empty = [i for i, row in zip(responses.items, loads, strict=True) if not row or row[0] < 0]
-        if empty or not 1 <= d <= 3:
-            raise InputError(
-                f"item {empty[0]!r} loads on no ability"
-                if empty
-                else f"{d} abilities, but 1 to 3 can be"
-            )
-    known = {item.id: item for item in anchors.items} if anchors else {}
-    if anchors and len(anchors.mean) != d:
-        raise InputError(
-            f"bank {anchors.name!r} has {len(anchors.mean)} abilities, the new items {d}"
-        )
-    if anchors and not known.keys() & set(responses.items):
-        raise ResponsesError(
-            f"{responses.source}: no item of bank {anchors.name!r} is among its items, so nothing "
-            "connects them with the bank's scale; bring outcomes on some of its items"
-        )
-    repeated = bool(responses.attempts.max() > 1)
-    effect = (priors is None and repeated) if dispersion is None else dispersion
-    if effect and not repeated:
-        raise ResponsesError(
-            f"{responses.source}: no cell has several trials, so an agent × item effect cannot be "
-            "told from ability; leave dispersion off, or bring repeated trials"
-        )
-    models = models_for(responses, model)
-    for position, item in enumerate(responses.items):
-        if item in known:
-            _check_anchor(responses, position, known[item].id, len(known[item].intercepts) + 1)
-    models = tuple(
-        known[i].model if i in known else m for i, m in zip(responses.items, models, strict=True)
-    )
-    return Choices(
-        models=models,
-        loads=loads,
-        abilities=d,
-        rotatable=isinstance(abilities, int) and d > 1 and not known,
-        effect=effect,
-        priors=priors or Priors(),
-        estimate=priors is None,
-        anchors=anchors,
-        hold=hold,
-    )
-
-
-def _check_anchor(responses: Responses, position: int, item: str, k: int) -> None:
-    if responses.n_categories[position] != k:
-        raise ResponsesError(
-            f"{responses.source}: item {item!r} has {responses.n_categories[position]} categories "
-            f"here and {k} in the anchoring bank; read the outcomes with the labels of that bank"
-        )
-
-
-def _design(
-    responses: Responses,
-    groups: Sequence[str] | None,
-    covariates: Mapping[str, Sequence[float]] | None,
-    *,
-    anchored: bool,
-    choices: Choices,
-) -> Design:
-    agents = len(responses.agents)
-    names, group = latent.by_group(groups if groups is not None else ["all"] * agents)
-    indicators = (group[:, None] == np.arange(len(names))).astype(float)
-    columns = [np.asarray(values, float) for values in (covariates or {}).values()]
-    for name, values in zip(covariates or {}, columns, strict=True):
-        if not np.isfinite(values).all():
-            agent = responses.agents[int(np.flatnonzero(~np.isfinite(values))[0])]
-            raise ResponsesError(
-                f"{responses.source}: covariate {name!r} of agent {agent!r} is not known; leave "
-                "the agent out or fill it in"
-            )
-    # centred, so that the mean of a group is that of its agents whatever the covariate's unit
-    x = np.column_stack([indicators, *(values - values.mean() for values in columns)])
-    free = np.ones(x.shape[1], bool)
-    free_sd = np.ones(len(names), bool)
-    if not anchored:
-        free[0] = free_sd[0] = False
-    return Design(
-        x,
-        (*names, *(covariates or {})),
-        group,
-        names,
-        free,
-        free_sd,
-        choices.abilities > 1 and not choices.rotatable,
-    )
-
-
-def _placed_by_prior(responses: Responses, known: frozenset[str]) -> tuple[str, ...]:
-    n, k = len(responses.items), int(responses.n_categories.max())
-    seen = np.bincount(responses.item * k + responses.category, minlength=n * k).reshape(n, k)
-    answers = np.count_nonzero(responses.attempts, axis=0)
-    loose = ((seen > 0).sum(axis=1) == 1) | (answers < _FEW_ANSWERS)
-    return tuple(i for i, one in zip(responses.items, loose, strict=True) if one and i not in known)
-
-
-def _check_flat(responses: Responses, priors: Priors | None) -> None:
-    if priors is None or math.inf not in (priors.d.sd, priors.log_a.sd):
-        return
-    n, k = len(responses.items), int(responses.n_categories.max())
-    seen = np.bincount(responses.item * k + responses.category, minlength=n * k).reshape(n, k)
-    single = np.flatnonzero((seen > 0).sum(axis=1) == 1)
-    if len(single):
-        raise ResponsesError(
-            f"{responses.source}: {len(single)} items have a single outcome (first "
-            f"{responses.items[single[0]]!r}), which flat priors cannot place; drop them or use "
-            "proper priors"
-        )
-
-
-def _used_priors(fit: Fit) -> list[prior_of.ItemPriors]:
-    return [
-        prior
-        if prior.belief is None
-        else replace(prior, mean=np.broadcast_to(location, prior.mean.shape))
-        for prior, location in zip(fit.problem.priors, fit.state.point.locations, strict=True)
-    ]
-
-
-def _latent(fit: Fit, choices: Choices, rotate: Rotation) -> tuple[Array, Array, Array, Array]:
-    """Turn of the slopes, mean and covariance of the population, and turn of the abilities."""
-    mean, covariance = latent.pooled(fit.problem.design, fit.state.point.population)
-    d = choices.abilities
-    if not choices.rotatable:
-        return np.eye(d), mean, covariance, np.eye(d)
-    slopes = np.vstack(
-        [
-            natural(block, x).slopes
-            for block, x in zip(
-                fit.problem.blocks, fit.state.point.parameters(fit.problem), strict=True
-            )
-        ]
-    )
-    t = rotation(slopes, rotate)
-    return np.asarray(np.linalg.inv(t.T), float), t.T @ mean, t.T @ covariance @ t, t.T
-
-
-def _population_table(problem: Problem, fit: Fit, doubt: Uncertainty) -> dict[str, list[float]]:
-    """Estimate and standard error of what is free; groups against the first where that is held."""
-    design, people = problem.design, fit.state.point.population
-    names = latent.free_names(design, people.abilities)
-    first = replace(
-        people,
-        coefficients=people.coefficients
-        - np.where(_first_only(design), people.coefficients[0], 0.0),
-        log_sd=people.log_sd - (0.0 if design.free_sd[0] else people.log_sd[0]),
-    )
-    values = latent.pack(design, first)
-    errors = np.sqrt(np.maximum(np.diag(doubt.population), 0.0))
-    return {
-        name: [float(f"{value:.4g}"), float(f"{error:.2g}")]
-        for name, value, error in zip(names, values, errors, strict=True)
-    }
-
-
-def _first_only(design: Design) -> Array:
-    """``(C, 1)`` group indicators, unless the first group is free itself."""
-    indicator = np.arange(design.x.shape[1]) < len(design.groups)
-    return np.asarray((indicator & ~design.free_mean[0])[:, None])
-
-
-def _at_means(fit: Fit, joint: Sequence[Array]) -> tuple[list[Array], tuple[Array, ...], float]:
-    """Items ``(m, p)`` at their posterior means, covariances, and the share of items that a
-    Gaussian describes poorly."""
-    problem, point = fit.problem, fit.state.point
-    gaussian = item_covariances(problem, fit.state)
-    moments = item_moments(problem, fit.state, gaussian)
-    x, covariances = [], []
-    for block, moment, at_mode, together in zip(
-        problem.blocks, moments, gaussian, joint, strict=True
-    ):
-        x.append(block.parameters(moment.mean, point.shared))
-        # what the shape of each item's own posterior adds to the joint Gaussian
-        covariances.append(together + block.free @ (moment.covariance - at_mode) @ block.free.T)
-    effective = np.concatenate([moment.effective for moment in moments])
-    looked = np.isfinite(effective)
-    rough = float((effective[looked] < _POOR).mean()) if looked.any() else 0.0
-    return x, tuple(covariances), rough
-
-
-def _free_parameters(problem: Problem) -> int:
-    people = len(latent.free_names(problem.design, problem.grid.abilities))
-    items = sum(len(block.items) * int(block.free.shape[1]) for block in problem.blocks)
-    return items + len(problem.shared_mean) + people
-
-
-def _by_item(
-    blocks: Sequence[Block], covariances: Sequence[Array]
-) -> tuple[tuple[float, ...], ...]:
-    found: dict[int, tuple[float, ...]] = {}
-    for block, covariance in zip(blocks, covariances, strict=True):
-        errors = np.sqrt(np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0))
-        for item, row in zip(block.items, errors, strict=True):
-            found[int(item)] = tuple(float(e) for e in row)
-    return tuple(found[i] for i in sorted(found))
-
-
-def _node_facts(problem: Problem) -> dict[str, Any]:
-    grid = problem.grid
-    return {
-        "count": len(grid.nodes),
-        "reach": [round(float(r), 4) for r in grid.reach],
-        "spacing": [round(float(h), 4) for h in grid.spacing],
-    }
-
-
-def _rounded(matrix: Array) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(f"{x:.6g}") for x in row) for row in matrix)
-
-
-def _warnings(
-    fit: Fit,
-    responses: Responses,
-    choices: Choices,
-    doubt: Uncertainty,
-    placed: Sequence[str],
-    rough: float,
-) -> tuple[str, ...]:
-    found = []
-    agents = int(responses.attempts.any(axis=1).sum())
-    if not fit.converged:
-        found.append(
-            f"not converged after {fit.passes} passes: the next step would move a parameter by "
-            f"{fit.move:.2g} standard errors; allow more passes, or choose a simpler model"
-        )
-    if agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
-        poor = f", and a Gaussian is poor for {rough:.0%} of the items" if rough else ""
-        found.append(
-            f"{agents} agents: the priors decide much of every item{poor}; draw parameters with "
-            "--sampler, or bring more agents"
-        )
-    if len(placed) > len(responses.items) / 2:
-        found.append(
-            f"{len(placed)} of {len(responses.items)} items are placed by the priors alone: the "
-            "data say little of this bank"
-        )
-    if not doubt.jointly:
-        found.append(
-            "too many items to invert together: standard errors of each count the others as known"
-        )
-    if (
-        choices.effect
-        and natural(fit.problem.blocks[0], fit.state.point.parameters(fit.problem)[0]).effect_sd[0]
-        > 3
-    ):
-        found.append(
-            "the agent × item effect is larger than three logits: trials of a cell hardly differ, "
-            "so they count almost as one"
-        )
-    return tuple(found)

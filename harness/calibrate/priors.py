@@ -195,10 +195,11 @@ def jacobian(prior: ItemPriors, phi: Array) -> Array:
 def log_density(block: Block, phi: Array, x: Array, prior: ItemPriors) -> Array:
     """``(m,)`` log prior density of each item; flat directions count as 0.
 
-    A normal over difficulties pulls slopes up, as that brings difficulties together: by ``b (b -
-    μ)/σ²`` a difficulty, which is 1 on average over posteriors, and what the factor ``a^{-(K-1)}`` of
-    a density over φ takes back. At the mode the average is less, the more so the less data tell. So
-    the exponent is that average as it is found: whatever the data, the prior leaves the scale alone.
+    A normal over difficulties pulls slopes up, as that brings difficulties together: by
+    ``b (b - μ)/σ²`` a difficulty, which is 1 on average over posteriors, and what the factor
+    ``a^{-(K-1)}`` of a density over φ takes back. At the mode the average is less, the more so the
+    less data tell. So the exponent is that average as it is found: whatever the data, the prior
+    leaves the scale alone.
     """
     off = described(prior, phi) - prior.mean
     diagonal = prior.precision[0].diagonal()

@@ -2,73 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from harness import irt
-from harness.bank import Item, ItemBank
+from harness.bank import Item
 from harness.calibrate import blocks as shape
 from harness.calibrate import cells as data
 from harness.calibrate import grid as grids
 from harness.calibrate import population as latent
 from harness.calibrate import priors as prior_of
 from harness.calibrate.blocks import COMMON_SLOPE, Block
-from harness.calibrate.grid import Grid
+from harness.calibrate.choices import Choices
 from harness.calibrate.population import Design, Population
-from harness.calibrate.priors import Belief, ItemPriors, Priors
+from harness.calibrate.priors import Belief, ItemPriors
 from harness.calibrate.problem import Point, Problem
-from harness.errors import ResponsesError
 from harness.irt import Array, Model
 from harness.responses import Responses
 
 _ENOUGH_ANCHORS = 10
 """From so many anchors of a shape on, new items are believed to be like them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Choices:
-    """What a calibration fits; one entry an item where a tuple."""
-
-    models: tuple[Model, ...]
-    loads: tuple[tuple[int, ...], ...]
-    abilities: int
-    rotatable: bool
-    """Every item loads on every ability, and axes may be turned: exploratory."""
-    effect: bool
-    """An agent × item effect is estimated from repeated trials."""
-    priors: Priors
-    estimate: bool
-    """Location and spread of the priors are estimated."""
-    anchors: ItemBank | None
-    """A bank whose items are known, with their uncertainty, and hold the scale."""
-    hold: bool
-    """Anchors do not move at all."""
-
-    @property
-    def known(self) -> dict[str, Item]:
-        """The items of the anchoring bank."""
-        return {item.id: item for item in self.anchors.items} if self.anchors else {}
-
-
-def models_for(responses: Responses, model: Model | Mapping[str, Model]) -> tuple[Model, ...]:
-    """The model of each item.
-
-    Raises:
-        ResponsesError: an item has none, or a binary model and more than two categories.
-    """
-    found = []
-    for item, k in zip(responses.items, responses.n_categories, strict=True):
-        one = model if isinstance(model, str) else model.get(item)
-        if one is None:
-            raise ResponsesError(f"{responses.source}: no model is given for item {item!r}")
-        if k > 2 and irt.family(one) == "binary":
-            raise ResponsesError(
-                f"{responses.source}: item {item!r} has {k} categories, which the "
-                f"binary model {one} cannot describe; use grm or gpcm"
-            )
-        found.append(one)
-    return tuple(found)
 
 
 def set_up(
@@ -250,8 +203,3 @@ def _like_anchors(block: Block, prior: ItemPriors, choices: Choices) -> ItemPrio
     belief = Belief(mean, prior.belief.precision, spread, prior.belief.learned)
     precision = np.tile(np.linalg.inv(spread), (m, 1, 1))
     return replace(prior, mean=np.tile(mean, (m, 1)), precision=precision, belief=belief)
-
-
-def refine(problem: Problem, sd: Array, edge_weight: float) -> Grid:
-    """See :func:`harness.calibrate.grid.refined`."""
-    return grids.refined(problem.grid, sd.min(axis=0), edge_weight)
