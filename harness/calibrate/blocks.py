@@ -178,7 +178,7 @@ def effect_nodes(most_trials: int) -> tuple[Array, Array]:
     [15, 41]
     """
     spacing = min(0.6, 1.5 / np.sqrt(1 + most_trials))
-    half = int(np.ceil(4.2 / spacing))
+    half = int(np.ceil(4.2 / spacing - 1e-9))
     nodes = np.linspace(-4.2, 4.2, 2 * half + 1)
     weights = np.exp(-0.5 * nodes**2)
     return nodes, np.log(weights / weights.sum())

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 from harness.irt import Array
 
+_STRONGEST = 0.999
+"""Partial correlation of two abilities that are one and the same: not quite 1, so that their
+covariance can be inverted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Design:
@@ -74,16 +78,17 @@ def standard(design: Design, abilities: int) -> Population:
 def correlation(partial: Array, abilities: int) -> Array:
     """R ``(D, D)`` from partial correlations (Joe 2006); positive definite for any input.
 
-    >>> correlation(np.arctanh([0.5]), 2).round(6).tolist()
+    >>> correlation(np.arctanh([0.5]), 2).round(2).tolist()
     [[1.0, 0.5], [0.5, 1.0]]
     """
     r = np.eye(abilities, dtype=partial.dtype)
+    within = _STRONGEST * np.tanh(partial)
     if abilities > 1:
-        r[0, 1] = r[1, 0] = np.tanh(partial[0])
+        r[0, 1] = r[1, 0] = within[0]
     if abilities > 2:
-        r[0, 2] = r[2, 0] = np.tanh(partial[1])
+        r[0, 2] = r[2, 0] = within[1]
         rest = np.sqrt((1 - r[0, 1] ** 2) * (1 - r[0, 2] ** 2))
-        r[1, 2] = r[2, 1] = r[0, 1] * r[0, 2] + np.tanh(partial[2]) * rest
+        r[1, 2] = r[2, 1] = r[0, 1] * r[0, 2] + within[2] * rest
     return r
 
 
@@ -92,11 +97,11 @@ def partial_from(matrix: Array) -> Array:
     d = len(matrix)
     if d == 1:
         return np.zeros(0)
-    if d == 2:
-        return np.arctanh(matrix[0, 1:2])
-    rest = np.sqrt((1 - matrix[0, 1] ** 2) * (1 - matrix[0, 2] ** 2))
-    third = (matrix[1, 2] - matrix[0, 1] * matrix[0, 2]) / rest
-    return np.asarray(np.arctanh(np.array([matrix[0, 1], matrix[0, 2], third])))
+    within = [matrix[0, 1]]
+    if d == 3:
+        rest = np.sqrt((1 - matrix[0, 1] ** 2) * (1 - matrix[0, 2] ** 2))
+        within += [matrix[0, 2], (matrix[1, 2] - matrix[0, 1] * matrix[0, 2]) / rest]
+    return np.asarray(np.arctanh(np.clip(np.array(within) / _STRONGEST, -0.999, 0.999)))
 
 
 def covariance(population: Population, group: int) -> Array:

@@ -38,6 +38,8 @@ class Problem:
     """``(G,)``."""
     design: Design
     grid: Grid
+    partial_precision: float
+    """Prior precision of the inverse hyperbolic tangents of partial correlations, around 0."""
 
     @property
     def agents(self) -> int:
@@ -216,6 +218,8 @@ def log_prior(problem: Problem, point: Point, x: Sequence[Array]) -> float:
         problem.blocks, point.items, x, priors_at(problem, point), strict=True
     ):
         total += float(prior_of.log_density(block, phi, xb, prior).sum())
+    if problem.design.free_correlation:
+        total -= 0.5 * problem.partial_precision * float((point.population.partial**2).sum())
     off = point.shared - problem.shared_mean
     total -= 0.5 * float((problem.shared_precision * off**2).sum())
     for prior, location in zip(problem.priors, point.locations, strict=True):
@@ -315,6 +319,11 @@ def system(problem: Problem, point: Point, found: Evaluation) -> System:
     moved = latent.slope(problem.design, point.population, found.mean, found.second)
     gradient[people] += moved.gradient
     corner[people, people] += moved.information
+    if problem.design.free_correlation:
+        partial = point.population.partial
+        ends = np.arange(people.stop - len(partial), people.stop)
+        gradient[ends] -= problem.partial_precision * partial
+        corner[ends, ends] += problem.partial_precision
     return System(tuple(gradients), gradient, tuple(items), tuple(couplings), corner)
 
 

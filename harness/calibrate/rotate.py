@@ -21,7 +21,7 @@ def rotation(loadings: Array, method: Rotation) -> Array:
     >>> turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
     >>> simple = np.array([[1.0, 0.0]] * 4 + [[0.0, 1.2]] * 4)
     >>> t = rotation(simple @ turn, "varimax")
-    >>> (simple @ turn @ np.linalg.inv(t.T)).round(3)[[0, 7]].tolist()
+    >>> np.abs(simple @ turn @ np.linalg.inv(t.T)).round(3)[[0, 7]].tolist()
     [[0.0, 1.0], [1.2, 0.0]]
     """
     d = loadings.shape[1]

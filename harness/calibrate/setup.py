@@ -20,6 +20,9 @@ from harness.calibrate.problem import Point, Problem
 from harness.irt import Array, Model
 from harness.responses import Responses
 
+_PARTIAL_SD = 1.5
+"""Of the inverse hyperbolic tangent of a correlation, where priors are estimated: flat but for
+correlations above .9, which it keeps from running into 1."""
 _ENOUGH_ANCHORS = 10
 """From so many anchors of a shape on, new items are believed to be like them."""
 
@@ -70,7 +73,10 @@ def set_up(
 
     mean, precision = _shared_priors(choices, slope_columns, step_columns, effect_column, n_shared)
     grid = grids.first(choices.abilities) if nodes is None else grids.given(nodes)
-    problem = Problem(tuple(blocks), tuple(cells), tuple(priors), mean, precision, design, grid)
+    problem = Problem(
+        *(tuple(blocks), tuple(cells), tuple(priors), mean, precision, design, grid),
+        partial_precision=_PARTIAL_SD**-2.0 if choices.estimate else 0.0,
+    )
     locations = tuple(
         np.zeros(0)
         if p.belief is None
