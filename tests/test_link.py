@@ -26,17 +26,9 @@ from harness.bank import (
 )
 from harness.bank_files import load_bank, save_bank
 from harness.calibrate import calibrate
-from harness.calibrate.link import (
-    FEWEST,
-    Link,
-    Method,
-    _false_discoveries,
-    _larger,
-    apply_link,
-    link,
-    link_facts,
-    merge,
-)
+from harness.calibrate.link import Link, Method, _false_discoveries, _larger, link
+from harness.calibrate.link_problem import FEWEST
+from harness.calibrate.merge import apply_link, link_facts, merge
 from harness.cli.link import link_banks
 from harness.errors import BankError
 from harness.irt import Array

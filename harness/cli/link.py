@@ -54,7 +54,8 @@ def link_banks(
     Items that both have keep A's parameters; those that only B has are moved, with the linking
     error added to their uncertainty.
     """
-    from harness.calibrate.link import apply_link, link, merge
+    from harness.calibrate.link import link
+    from harness.calibrate.merge import apply_link, merge
 
     if out is not None:
         for file in ("bank.yaml", "items.csv", "covariance.csv", "agents.csv"):
