@@ -275,3 +275,14 @@ def test_a_bank_holds_the_agents_it_was_calibrated_with() -> None:
     # the stated uncertainty flattens the curves of the table
     certain = compile_bank(fit.bank, fit.bank.table.nodes, uncertainty=False)
     assert fit.bank.table.information.sum() < certain.information.sum()
+
+
+def test_items_that_abler_agents_fail_are_pointed_at() -> None:
+    a, d = items(25, 20)
+    outcomes = passed(a * np.linspace(-2, 2, 200)[:, None] + d, 26)
+    outcomes[:, 7] = 1 - outcomes[:, 7]
+    fit = calibrate(from_matrix(outcomes), "2pl", name="x")
+    assert any(
+        "1 items are passed less often by abler agents (first 'item7')" in w for w in fit.warnings
+    )
+    assert fit.bank.provenance["warnings"] == list(fit.warnings)

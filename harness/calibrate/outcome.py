@@ -136,6 +136,13 @@ def find_warnings(
             f"{agents} agents: the priors decide much of every item{poor}; draw parameters with "
             "--sampler, or bring more agents"
         )
+    reversed_ = _reversed_items(responses, fit.state.found.mean)
+    if choices.abilities == 1 and reversed_:
+        found.append(
+            f"{len(reversed_)} items are passed less often by abler agents (first "
+            f"{reversed_[0]!r}): a model with one ability makes them flat; check their tasks and "
+            "scoring, or leave them out"
+        )
     if len(placed) > len(responses.items) / 2:
         found.append(
             f"{len(placed)} of {len(responses.items)} items are placed by the priors alone: the "
@@ -155,3 +162,21 @@ def find_warnings(
             "so they count almost as one"
         )
     return tuple(found)
+
+
+def _reversed_items(responses: Responses, ability: Array) -> list[str]:
+    """Items whose scores fall with ability, beyond three standard errors of no correlation."""
+    n = len(responses.items)
+
+    def total(values: Array) -> Array:
+        return np.bincount(responses.item, values, n)
+
+    score = responses.category / (responses.n_categories[responses.item] - 1)
+    theta = ability[responses.agent, 0]
+    times = np.maximum(total(np.ones(len(score))), 1)
+    covariance = total(score * theta) - total(score) * total(theta) / times
+    spread = [total(x * x) - total(x) ** 2 / times for x in (score, theta)]
+    scale = np.sqrt(np.maximum(spread[0] * spread[1], 1e-12))
+    agents = np.count_nonzero(responses.attempts, axis=0)
+    z = covariance / scale * np.sqrt(np.maximum(agents - 1, 0))
+    return [responses.items[i] for i in np.flatnonzero(z < -3)]
