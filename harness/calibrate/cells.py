@@ -1,12 +1,14 @@
 """What was observed on a block of items, laid out for matrix products with ability nodes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from harness.irt import Array
+from harness.responses import Responses
 
 _IN_FULL = 8_000_000
 """Up to so many counts they are kept as floats (64 MB); more are kept as bytes and widened a chunk
@@ -21,9 +23,9 @@ class Trials:
     ``Σ_k count_k (log_p_k - log_p_0) + attempts log_p_0``: one matrix product for complete data.
     """
 
-    counts: NDArray[np.float64] | NDArray[np.uint8]
+    counts: NDArray[Any]
     """``(A, m (K-1))`` of categories 1 to K-1."""
-    attempts: NDArray[np.float64] | NDArray[np.uint8] | None
+    attempts: NDArray[Any] | None
     """``(A, m)``; None where every cell has exactly one."""
     steps: int
 
@@ -84,18 +86,36 @@ class Patterns:
 Cells = Trials | Patterns
 
 
-def trials(counts: Array) -> Trials:
+Counts = NDArray[np.uint8] | NDArray[np.int64]
+
+
+def count(responses: Responses, items: NDArray[np.intp], k: int) -> Counts:
+    """``(A, m, K)`` how often each agent had each category of these items, in bytes if they do."""
+    column = np.full(len(responses.items), -1)
+    column[items] = np.arange(len(items))
+    here = np.flatnonzero(column[responses.item] >= 0)
+    cell = responses.agent[here], column[responses.item[here]], responses.category[here]
+    most = int(responses.attempts.max(initial=0))
+    shape = len(responses.agents), len(items), k
+    found: Counts = np.zeros(shape, np.uint8) if most <= 255 else np.zeros(shape, np.int64)
+    if most <= 1:
+        found[cell] = 1
+    else:
+        np.add.at(found, cell, 1)
+    return found
+
+
+def trials(counts: Counts) -> Trials:
     """From category counts ``(A, m, K)``."""
     agents, _, k = counts.shape
-    total = counts.sum(axis=2)
+    kind = counts.dtype.type if counts.size > _IN_FULL else np.float64
+    total = counts.sum(axis=2, dtype=kind)
     complete = bool((total == 1).all())
-    above = np.ascontiguousarray(counts[:, :, 1:].reshape(agents, -1))
-    if counts.size > _IN_FULL and total.max() <= 255:
-        return Trials(above.astype(np.uint8), None if complete else total.astype(np.uint8), k - 1)
-    return Trials(above.astype(float), None if complete else total.astype(float), k - 1)
+    above = np.ascontiguousarray(counts[:, :, 1:].reshape(agents, -1)).astype(kind, copy=False)
+    return Trials(above, None if complete else total, k - 1)
 
 
-def patterns(counts: Array) -> Patterns:
+def patterns(counts: Counts) -> Patterns:
     """From category counts ``(A, m, K)``."""
     agents, m, _ = counts.shape
     agent, item = np.nonzero(counts.sum(axis=2))

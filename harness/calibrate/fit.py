@@ -158,7 +158,8 @@ def calibrate(
     began = time.perf_counter()
     seen = np.bincount(responses.item, minlength=len(responses.items)) > 0
     unobserved = tuple(i for i, any_row in zip(responses.items, seen, strict=True) if not any_row)
-    responses = responses.subset(items=np.array(responses.items)[seen].tolist())
+    if unobserved:
+        responses = responses.subset(items=np.array(responses.items)[seen].tolist())
     known = frozenset(item.id for item in anchors.items) if anchors else frozenset()
     check_connected(responses, known)
     choices = make_choices(responses, model, priors, abilities, dispersion, anchors, hold_anchors)

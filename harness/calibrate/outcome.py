@@ -1,5 +1,6 @@
 """What a finished search amounts to: items at their means, populations, facts and warnings."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ _FEW_AGENTS = 30
 _POOR = 0.5
 """Share of effective draws below which a Gaussian is called poor."""
 _ROUGH_SHARE = 0.1
+_RUNAWAY = 15.0
 
 
 def latent_space(fit: Fit, choices: Choices, rotate: Rotation) -> tuple[Array, Array, Array, Array]:
@@ -143,6 +145,14 @@ def find_warnings(
             f"{reversed_[0]!r}): a model with one ability makes them flat; check their tasks and "
             "scoring, or leave them out"
         )
+    flat = not choices.estimate and math.inf in (choices.priors.log_a.sd, choices.priors.d.sd)
+    farthest = max(float(np.abs(phi).max()) for phi in fit.state.point.items)
+    if flat and farthest > _RUNAWAY:
+        found.append(
+            f"a parameter stands at {farthest:.0f} logits and may have no maximum under flat "
+            "priors, however well the search seems to have ended; estimate the priors, or give "
+            "proper ones"
+        )
     if len(placed) > len(responses.items) / 2:
         found.append(
             f"{len(placed)} of {len(responses.items)} items are placed by the priors alone: the "
@@ -169,7 +179,7 @@ def _reversed_items(responses: Responses, ability: Array) -> list[str]:
     n = len(responses.items)
 
     def total(values: Array) -> Array:
-        return np.bincount(responses.item, values, n)
+        return np.bincount(responses.item, values, n).astype(float)
 
     score = responses.category / (responses.n_categories[responses.item] - 1)
     theta = ability[responses.agent, 0]

@@ -116,9 +116,10 @@ def log_weights(
     """``(rows, Q)`` log prior probability of each agent's ability lying in the cell of each
     node."""
     x, group = design.x[rows], design.group[rows]
-    kinds, which = np.unique(np.column_stack([x, group]), axis=0, return_inverse=True)
-    if len(kinds) > 0.5 * len(x):
-        kinds, which = np.column_stack([x, group]), np.arange(len(x))
+    if len(design.names) == 1:
+        kinds, which = np.array([[1.0, 0.0]]), np.zeros(len(x), np.intp)
+    else:
+        kinds, which = np.unique(np.column_stack([x, group]), axis=0, return_inverse=True)
     mean = kinds[:, :-1] @ population.coefficients
     found = np.empty((len(kinds), len(nodes)))
     for g in np.unique(kinds[:, -1].astype(int)):

@@ -31,7 +31,6 @@ def set_up(
     responses: Responses, choices: Choices, design: Design, nodes: Array | None
 ) -> tuple[Problem, Point]:
     """The problem and a point to start from."""
-    counts = responses.counts()
     k_of = responses.n_categories
     known = choices.known
     anchored = [item in known for item in responses.items]
@@ -49,7 +48,7 @@ def set_up(
         block = Block(
             model, np.array(rows), k - 1, loads, choices.abilities, choices.effect, free, shared
         )
-        seen = counts[:, rows, :k]
+        seen = data.count(responses, np.array(rows), k)
         blocks.append(block)
         cells.append(data.patterns(seen) if choices.effect else data.trials(seen))
         prior = prior_of.item_priors(
@@ -57,7 +56,7 @@ def set_up(
         )
         x = shape.start_values(
             block,
-            seen.sum(axis=0),
+            seen.sum(axis=0, dtype=float),
             _start_slopes(block, choices, seen),
             choices.priors.logit_lower.mean,
             choices.priors.logit_upper.mean,
@@ -152,7 +151,7 @@ def _shared_priors(
     return mean, precision
 
 
-def _start_slopes(block: Block, choices: Choices, counts: Array) -> Array:
+def _start_slopes(block: Block, choices: Choices, counts: data.Counts) -> Array:
     m = len(block.items)
     if not block.signed:
         prior = choices.priors.log_a
@@ -160,7 +159,7 @@ def _start_slopes(block: Block, choices: Choices, counts: Array) -> Array:
     if not choices.rotatable:
         return np.full((m, len(block.loads)), 1 / np.sqrt(len(block.loads)))
     # principal axes of the standardised scores break the symmetry between the abilities
-    total = counts.sum(axis=2)
+    total = counts.sum(axis=2, dtype=float)
     with np.errstate(invalid="ignore"):
         score = counts @ np.arange(block.steps + 1) / total
     off = np.nan_to_num(score - np.nanmean(score, axis=0))
