@@ -144,6 +144,12 @@ def test_what_is_missing_is_said(call: Call, outcomes: Path, tmp_path: Path) -> 
     done = call("calibrate", outcomes, "--model", "2pl", "--dispersion", "--out", tmp_path / "b")
     assert done.code == 2
     assert "no cell has several trials" in done.words
+    done = call(
+        *("calibrate", outcomes, "--model", "2pl", "--sampler", "--groups", "llm"),
+        *("--out", tmp_path / "b"),
+    )
+    assert done.code == 2
+    assert "--sampler is for one ability and one population" in done.words
     few = write(tmp_path / "few.csv", "agent,item,score", "x,i0,1", "y,i1,0", "y,i2,1", "z,i2,1")
     done = call("calibrate", few, "--model", "2pl", "--out", tmp_path / "b")
     assert done.code == 2

@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.bank_files import load_bank, save_bank
-from harness.cli.common import RESPONSES_PATH, json_option, say, to_json, write_json
+from harness.cli.common import (
+    RESPONSES_PATH,
+    json_option,
+    progress_bar,
+    say,
+    to_json,
+    write_json,
+)
 from harness.cli.studies import dated
 from harness.errors import InputError, PlanError
 from harness.irt import Model
 
 if TYPE_CHECKING:
+    from harness.bank import ItemBank
     from harness.calibrate import Calibration, Priors
     from harness.calibrate.ascend import Progress
     from harness.responses import Responses
@@ -92,7 +100,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--draws",
     type=click.IntRange(50),
-    default=500,
+    default=1000,
     show_default=True,
     help="Draws that the sampler keeps, of each chain.",
 )
@@ -177,6 +185,11 @@ def calibrate(
 
     if (out / "bank.yaml").exists() and not force:
         raise PlanError(f"there is a bank in {out} already: add --force to replace it")
+    if sampler and (abilities != "1" or anchor or groups or covariates):
+        raise PlanError(
+            "--sampler is for one ability and one population without anchors: leave out "
+            "--abilities, --anchor, --groups and --covariate, or the sampler"
+        )
     anchors = load_bank(anchor) if anchor else None
     earlier = load_bank(bank) if bank else None
     logged = read_responses(
@@ -205,7 +218,7 @@ def calibrate(
     if anchors:
         fitted = updated_bank(anchors, fitted)
     if sampler:
-        fitted = _sampled(logged, result, chosen, draws, seed)
+        fitted = _sampled(logged, result, chosen, _priors(given_priors), draws, seed)
     fitted = keep_tasks(fitted, earlier) if earlier else fitted
     fitted = replace(
         fitted, provenance={"command": _command(options["description"]), **fitted.provenance}
@@ -240,7 +253,8 @@ def calibrate(
             if one.drifted:
                 click.echo(f"  {one}")
     for warning in result.warnings:
-        say(f"warning: {warning}")
+        if not (sampler and "--sampler" in warning):
+            say(f"warning: {warning}")
     return 0
 
 
@@ -291,12 +305,28 @@ def _progress() -> Iterator["Progress"]:
         )
 
 
-def _sampled(logged: "Responses", result: "Calibration", models: Any, draws: int, seed: int) -> Any:
+def _sampled(
+    logged: "Responses",
+    result: "Calibration",
+    models: Any,
+    priors: "Priors | None",
+    draws: int,
+    seed: int,
+) -> "ItemBank":
     from harness.calibrate.sample import sample_posterior, to_bank
 
-    drawn = sample_posterior(
-        logged, models, draws=draws, seed=seed, dispersion=result.effect_sd > 0
-    )
+    with progress_bar("sampling") as progress:
+        drawn = sample_posterior(
+            logged,
+            models,
+            draws=draws,
+            seed=seed,
+            dispersion=result.effect_sd > 0,
+            priors=priors,
+            progress=progress,
+        )
+    for warning in drawn.warnings:
+        say(f"warning: {warning}")
     return to_bank(result.bank, drawn)
 
 
