@@ -15,6 +15,8 @@ from harness.errors import InputError, ResponsesError
 from harness.irt import Model
 from harness.responses import Responses
 
+FEWEST_AGENTS = 5
+"""With fewer, outcomes tell nothing of how items are spread, and the priors are held."""
 _FEW_ANSWERS = 5
 
 
@@ -83,6 +85,7 @@ def make_choices(
             "connects them with the bank's scale; bring outcomes on some of its items"
         )
     repeated = bool(responses.attempts.max() > 1)
+    agents = int(responses.attempts.any(axis=1).sum())
     effect = (priors is None and repeated) if dispersion is None else dispersion
     if effect and not repeated:
         raise ResponsesError(
@@ -103,7 +106,7 @@ def make_choices(
         rotatable=isinstance(abilities, int) and d > 1 and not known,
         effect=effect,
         priors=priors or Priors(),
-        estimate=priors is None,
+        estimate=priors is None and (anchors is not None or agents >= FEWEST_AGENTS),
         anchors=anchors,
         hold=hold,
     )

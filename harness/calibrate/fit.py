@@ -201,7 +201,11 @@ def calibrate(
         "model": model if isinstance(model, str) else dict(sorted(model.items())),
         "population": population,
         **data_facts(responses),
-        "priors": "estimated with the items" if choices.estimate else "given",
+        "priors": "estimated with the items"
+        if choices.estimate
+        else "held at defaults"
+        if priors is None
+        else "given",
         "items_at": "posterior means" if choices.estimate else "the mode",
         "prior_mean_sd": used,
         "fit": {

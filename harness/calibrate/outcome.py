@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.calibrate import population as latent
 from harness.calibrate.blocks import Block, natural
-from harness.calibrate.choices import Choices
+from harness.calibrate.choices import FEWEST_AGENTS, Choices
 from harness.calibrate.moments import item_moments
 from harness.calibrate.population import Design
 from harness.calibrate.problem import Problem
@@ -131,6 +131,10 @@ def find_warnings(
         found.append(
             f"not converged after {fit.passes} passes: the next step would move a parameter by "
             f"{fit.move:.2g} standard errors; allow more passes, or choose a simpler model"
+        )
+    if agents < FEWEST_AGENTS and not choices.anchors:
+        found.append(
+            f"{agents} agents are too few to estimate the priors, which were held at their defaults"
         )
     if agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
         poor = f", and a Gaussian is poor for {rough:.0%} of the items" if rough else ""

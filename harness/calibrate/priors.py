@@ -168,7 +168,7 @@ def item_priors(block: Block, priors: Priors, *, estimate: bool, rotatable: bool
         priors.gap if block.kind == "graded" else 0.0,
         belief,
         step_slice if difficulties else None,
-        np.full(m, block.steps / 2) if difficulties else None,
+        np.zeros(m) if difficulties else None,
     )
 
 

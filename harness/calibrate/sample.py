@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, ndtri
+from scipy.special import expit, ndtr, ndtri
 
 from harness.bank import ItemBank, parameter_names
 from harness.calibrate.assemble import calibrants
@@ -52,6 +52,7 @@ _ACCEPT = 0.9
 _DEPTH_OF_WARMUP, _DEPTH = 7, 10
 """Doublings of a trajectory. Before the first adaptation it would be far longer than is of use."""
 _FEWEST_DRAWS, _FEWEST_AGENTS = 50, 3
+_LOW = float(ndtr(-1.0))
 _MOST_RHAT, _FEWEST_EFFECTIVE = 1.01, 400.0
 """Vehtari, Gelman, Simpson, Carpenter & Bürkner (2021)."""
 
@@ -80,7 +81,7 @@ class Draws:
     program: str
     """Name and version of the sampler."""
     rhat: float
-    """Largest split R-hat of ranks, of items, abilities and hyperparameters."""
+    """Largest split R-hat of normal scores, of items, abilities and hyperparameters."""
     ess: float
     """Smallest bulk effective sample size of the same."""
     divergences: int
@@ -88,7 +89,12 @@ class Draws:
     """Compilation counted in."""
 
     def gaussian(self, item: str) -> tuple[Array, Array]:
-        """Mean ``(p,)`` and covariance ``(p, p)`` of the parameters of an item.
+        """Mean ``(p,)`` and covariance ``(p, p)`` of a Gaussian like the draws of an item.
+
+        It has their medians, the distance of their 16% and 84% quantiles, and the correlation of
+        their normal scores: those of the draws where they are Gaussian themselves. With few agents
+        intercepts have a heavy tail, and a Gaussian with all of their variance would make items
+        nearly uninformative. Medians of thresholds that are in order are in order.
 
         Raises:
             InputError: the item was not drawn.
@@ -98,7 +104,10 @@ class Draws:
                 f"item {item!r} is not among the {len(self.parameters)} items with draws"
             )
         drawn = self.parameters[item]
-        return drawn.mean(axis=0), np.cov(drawn.T).reshape(drawn.shape[1], -1)
+        low, median, high = np.quantile(drawn, [_LOW, 0.5, 1 - _LOW], axis=0)
+        sd = (high - low) / 2
+        correlation = np.corrcoef(_normal_scores(drawn).T)
+        return median, correlation * np.outer(sd, sd)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -217,9 +226,9 @@ def sample_posterior(
 
 
 def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
-    """A calibrated bank with items and agents as drawn: posterior means and (co)variances.
+    """A calibrated bank with items and agents as drawn.
 
-    Means are taken of the unconstrained parameters, so thresholds keep their order. How the draws
+    Items get the Gaussians of :meth:`Draws.gaussian`, agents their means and sds. How the draws
     were made, and what speaks against them, goes into the provenance.
 
     Args:
@@ -272,7 +281,7 @@ def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
         bank,
         items=tuple(items),
         calibrants=calibrants(draws.agents, ability[:, None], sd[:, None]),
-        provenance={**bank.provenance, "items_at": "posterior means of draws", "sampler": facts},
+        provenance={**bank.provenance, "items_at": "medians of draws", "sampler": facts},
     )
 
 
@@ -418,7 +427,7 @@ def _run(
 def _diagnose(drawn: Array) -> tuple[float, float]:
     """Largest split R-hat and smallest bulk effective sample size of ``(chains, draws, …)``.
 
-    Both of normalised ranks (Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021). What never moves,
+    Both of normal scores (Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021). What never moves,
     such as the diagonal of a correlation, has neither, and counts as fine.
     """
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
@@ -428,8 +437,13 @@ def _diagnose(drawn: Array) -> tuple[float, float]:
     flat = flat[:, np.ptp(flat, axis=0) > 1e-9]
     if not flat.size:
         return 1.0, float(chains * draws)
-    ranks = flat.argsort(axis=0).argsort(axis=0) + 1
-    normal = ndtri((ranks - 0.375) / (len(flat) + 0.25)).reshape(chains, draws, -1)
+    normal = _normal_scores(flat).reshape(chains, draws, -1)
     half = draws // 2
     halves = np.concatenate([normal[:, :half], normal[:, -half:]])
     return float(split_gelman_rubin(normal).max()), float(effective_sample_size(halves).min())
+
+
+def _normal_scores(drawn: Array) -> Array:
+    """What standard normal draws ``(S, n)`` of the same ranks would be, on average (Blom 1958)."""
+    ranks = drawn.argsort(axis=0).argsort(axis=0) + 1
+    return np.asarray(ndtri((ranks - 0.375) / (len(drawn) + 0.25)))

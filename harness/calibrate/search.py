@@ -17,6 +17,8 @@ from harness.irt import Array
 _PRIOR_ROUNDS = 60
 _SCALE_ROUNDS = 8
 """Rounds in which the scale is moved by hand; from then on it only has to settle."""
+_FIRST = 4
+"""Steps between two looks at the grid in the beginning."""
 _ROUND = 6
 """Steps between two updates of the priors, at most."""
 _PRIOR_TOLERANCE = 2e-3
@@ -91,8 +93,11 @@ def search(
         return look(problem, state.point), True
 
     memory = Memory()
-    found = climb(look(problem, point), max(tolerance, 0.1))
-    state, _ = settle(found.state)
+    # a grid too coarse for the posteriors makes the search wander: mend it before going far
+    state, finer = look(problem, point), True
+    while finer and passes < most:
+        state, finer = settle(climb(state, max(tolerance, 0.1), _FIRST).state)
+        memory.pairs.clear()
     estimated = any(prior.belief is not None for prior in problem.priors)
     for round_ in range(_PRIOR_ROUNDS if estimated else 0):
         found = climb(state, max(tolerance, 0.05), _ROUND)
