@@ -230,7 +230,7 @@ def test_a_single_agent_gives_a_bank_that_says_how_little_it_knows() -> None:
     fit = calibrate(from_matrix(outcomes), "2pl", name="x")
     assert fit.converged
     assert len(fit.placed_by_prior) == 12
-    assert any("1 agents" in warning for warning in fit.warnings)
+    assert any("1 agent: too few" in warning for warning in fit.warnings)
     spread = [np.sqrt(item.covariance[1][1]) for item in fit.bank.items if item.covariance]
     assert min(spread) > 0.8
 

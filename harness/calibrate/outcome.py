@@ -132,11 +132,12 @@ def find_warnings(
             f"not converged after {fit.passes} passes: the next step would move a parameter by "
             f"{fit.move:.2g} standard errors; allow more passes, or choose a simpler model"
         )
-    if agents < FEWEST_AGENTS and not choices.anchors:
+    if agents < FEWEST_AGENTS and choices.anchors is None:
         found.append(
-            f"{agents} agents are too few to estimate the priors, which were held at their defaults"
+            f"{agents} agent{'s' * (agents > 1)}: too few to say anything of how items are spread, so "
+            "the priors were held at wide defaults; bring more agents"
         )
-    if agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
+    elif agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
         poor = f", and a Gaussian is poor for {rough:.0%} of the items" if rough else ""
         found.append(
             f"{agents} agents: the priors decide much of every item{poor}; draw parameters with "
