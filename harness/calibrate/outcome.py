@@ -134,8 +134,8 @@ def find_warnings(
         )
     if agents < FEWEST_AGENTS and choices.anchors is None:
         found.append(
-            f"{agents} agent{'s' * (agents > 1)}: too few to say anything of how items are spread, so "
-            "the priors were held at wide defaults; bring more agents"
+            f"{agents} agent{'s' * (agents > 1)}: too few to say anything of how items are spread, "
+            "so the priors were held at wide defaults; bring more agents"
         )
     elif agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
         poor = f", and a Gaussian is poor for {rough:.0%} of the items" if rough else ""
