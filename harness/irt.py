@@ -122,13 +122,13 @@ _CHUNK = 32
 """Items averaged at once, so that the draws fit the processor's cache."""
 
 
-def normal_draws(size: int) -> Array:
-    """``(64, size)`` fixed points with the mean and covariance of a standard normal, exactly.
+def normal_draws(size: int, n: int = _N_DRAWS) -> Array:
+    """``(n, size)`` fixed points, n even: exactly the mean and covariance of a standard normal.
 
     Antithetic and whitened, so that averages over them are smooth in the parameters and the
     same on every machine and run.
     """
-    half = np.random.default_rng(0).standard_normal((_N_DRAWS // 2, size))
+    half = np.random.default_rng(0).standard_normal((n // 2, size))
     points = np.concatenate([half, -half])
     return np.asarray(
         np.linalg.solve(

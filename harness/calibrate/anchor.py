@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import gammaincc
 
 from harness.bank import ItemBank
 from harness.calibrate.ascend import Memory, ascend, look
@@ -59,8 +60,6 @@ def find_drift(responses: Responses, anchors: ItemBank) -> tuple[Drift, ...]:
     Returns:
         The most suspicious first.
     """
-    from scipy.special import gammaincc
-
     known = {item.id: item for item in anchors.items}
     seen = {responses.items[i] for i in np.unique(responses.item)} & known.keys()
     common = responses.subset(items=[item for item in responses.items if item in seen])

@@ -54,7 +54,7 @@ def check_connected(responses: Responses, anchors: frozenset[str]) -> None:
     """
     found = parts(responses)
     loose = [part for part in found if not anchors & set(part.items)]
-    if (len(found) > 1 and loose) if anchors else len(found) > 1:
+    if len(found) > 1 and loose:
         shown = "; ".join(
             f"{len(part.agents)} agents ({_some(part.agents)}) with {len(part.items)} items "
             f"({_some(part.items)})"

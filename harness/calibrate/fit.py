@@ -22,7 +22,9 @@ from harness.calibrate.assemble import (
 from harness.calibrate.blocks import natural
 from harness.calibrate.choices import check_flat, make_choices, make_design, placed_by_prior
 from harness.calibrate.connect import check_connected
-from harness.calibrate.outcome import (
+from harness.calibrate.priors import Priors
+from harness.calibrate.problem import priors_at
+from harness.calibrate.result import (
     at_means,
     errors_by_item,
     find_warnings,
@@ -32,8 +34,6 @@ from harness.calibrate.outcome import (
     population_table,
     rounded,
 )
-from harness.calibrate.priors import Priors
-from harness.calibrate.problem import priors_at
 from harness.calibrate.rotate import Rotation
 from harness.calibrate.search import search
 from harness.calibrate.setup import set_up

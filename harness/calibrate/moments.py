@@ -70,7 +70,7 @@ def _block_moments(
     prior = priors_at(problem, state.point)[b]
     log_p = state.found.tables[b][0]
     outcomes = cells.outcomes(slice(None))
-    z = _points(phi.shape[1])
+    z = irt.normal_draws(phi.shape[1], _DRAWS)
     log_proposal = -0.5 * (z**2).sum(axis=1)
     at_mode = block.parameters(phi, gamma)
     mean, covariance, effective = phi.copy(), gaussian.copy(), np.empty(len(phi))
@@ -96,16 +96,6 @@ def _block_moments(
     # wider draws lose a known share even where the Gaussian is perfect
     perfect = (2 * _WIDER**2 - 1) ** (phi.shape[1] / 2) / _WIDER ** (2 * phi.shape[1])
     return Moments(mean, covariance, np.minimum(effective / perfect, 1.0))
-
-
-def _points(size: int) -> Array:
-    """Fixed antithetic standard normal points, whitened, so that moments are smooth and
-    repeatable."""
-    half = np.random.default_rng(0).standard_normal((_DRAWS // 2, size))
-    z = np.concatenate([half, -half])
-    return np.asarray(
-        np.linalg.solve(np.linalg.cholesky(np.cov(z.T, bias=True).reshape(size, size)), z.T).T
-    )
 
 
 def _log_likelihood(

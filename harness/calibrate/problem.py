@@ -170,8 +170,8 @@ def evaluate(problem: Problem, point: Point) -> Evaluation:
     second = np.empty((agents, d, d))
     products = (nodes[:, :, None] * nodes[:, None]).reshape(len(nodes), -1)
     expected = [np.zeros(log_p.shape) for log_p, _ in tables]
-    scale_scores = _scale_scores(problem, point)
-    by_scale = np.hstack([scale_scores, scale_scores**2])
+    by_scale = scale_scores(problem, point)
+    by_scale = np.hstack([by_scale, by_scale**2])
     missing = np.zeros(2 * d)
     rim = _rim(problem)
     edge = 0.0
@@ -197,10 +197,10 @@ def evaluate(problem: Problem, point: Point) -> Evaluation:
     )
 
 
-def _scale_scores(problem: Problem, point: Point) -> Array:
+def scale_scores(problem: Problem, point: Point) -> Array:
     """``(Q, 2 D)`` derivatives of a standard normal density by its means and log sds.
 
-    Only ever used to steer the search, so the pooled population stands for all groups.
+    The pooled population stands for all groups.
     """
     mean, covariance = latent.pooled(problem.design, point.population)
     z = (problem.grid.nodes - mean) / np.sqrt(np.diag(covariance))
@@ -286,12 +286,13 @@ def system(problem: Problem, point: Point, found: Evaluation) -> System:
     border = people.stop
     gradient, corner = np.zeros(border), np.zeros((border, border))
     gradients, items, couplings = [], [], []
+    priors = priors_at(problem, point)
     for b, (block, cells) in enumerate(_parts(problem)):
         log_p, score = found.tables[b]
         expected = found.expected[b]
         phi = point.items[b]
         x = block.parameters(phi, point.shared)
-        prior = priors_at(problem, point)[b]
+        prior = priors[b]
         by_x = np.einsum("moq,mopq->mp", expected, score, optimize=True)
         if isinstance(cells, Patterns):
             bend = empirical_information(score, expected)

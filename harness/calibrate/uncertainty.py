@@ -27,6 +27,7 @@ from harness.calibrate.problem import (
     posteriors,
     priors_at,
     scale_directions,
+    scale_scores,
     system,
 )
 from harness.irt import Array
@@ -134,7 +135,7 @@ def _blocks(problem: Problem, covariance: Array, shared: slice) -> list[Array]:
 
 def _complete(problem: Problem, state: State) -> list[Array]:
     """``(m, f, f)`` information of each block if abilities were known, with the priors."""
-    found = []
+    found, priors = [], priors_at(problem, state.point)
     for b, (block, cells) in enumerate(zip(problem.blocks, problem.cells, strict=True)):
         phi = state.point.items[b]
         x = block.parameters(phi, state.point.shared)
@@ -144,7 +145,7 @@ def _complete(problem: Problem, state: State) -> list[Array]:
         else:
             log_p, score = state.found.tables[b]
             bend = information(log_p, score, expected.sum(axis=1))
-        prior = priors_at(problem, state.point)[b]
+        prior = priors[b]
         _, curvature = prior_of.gradient_and_curvature(block, phi, x, prior)
         ridge = 1e-9 * np.eye(curvature.shape[1])
         found.append(block.free.T @ bend @ block.free + curvature + ridge)
@@ -220,9 +221,7 @@ def _missing_together(problem: Problem, state: State, n_items: int, border: int)
     n = n_items + border + 2 * d
     total = np.zeros((n, n))
     nodes = problem.grid.nodes
-    mean, spread = latent.pooled(problem.design, state.point.population)
-    z = (nodes - mean) / np.sqrt(np.diag(spread))
-    scale_scores = np.hstack([z, z**2 - 1])
+    by_scale = scale_scores(problem, state.point)
     widest = n * len(_monomials(d))
     scores = [table[1] for table in state.found.tables]
     for rows in _chunks(problem, widest):
@@ -254,7 +253,7 @@ def _missing_together(problem: Problem, state: State, n_items: int, border: int)
                     "aq,anq->an", one, by_people
                 )
         for k, one in enumerate(polynomials):
-            parts[:, k, n_items + border :] = one @ scale_scores
+            parts[:, k, n_items + border :] = one @ by_scale
         flat_parts = parts.reshape(-1, n)
         total += flat_parts.T @ flat_parts
     return total
