@@ -13,7 +13,7 @@ banks, ``harness.report`` shows sessions.
 ('i2', 0.53)
 """
 
-from harness.ability import Posterior, Prior, ScorePrediction, predict_score
+from harness.ability import Posterior, Prior
 from harness.bank import Item, ItemBank
 from harness.bank_files import load_bank, save_bank
 from harness.events import (
@@ -29,6 +29,7 @@ from harness.events import (
     Voided,
 )
 from harness.grammar import parse_estimator, parse_selector, parse_stop
+from harness.score import ScorePrediction, predict_score
 from harness.select import MaxInformation, MinExpectedVariance, PerCost, Random, Selector
 from harness.session import Session, fold
 from harness.stop import (

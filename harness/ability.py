@@ -1,4 +1,4 @@
-"""Ability of an agent: prior and posterior on nodes, point estimates, intervals, predicted score.
+"""Ability of an agent: prior and posterior on nodes, point estimates, intervals.
 
 Functions take ``weights`` of shape ``(A, Q)``: A independent agents (or hypothetical futures of
 one), Q nodes, rows summing to 1. :class:`Posterior` is the one-agent face of the same arrays.
@@ -9,18 +9,12 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtr
+from scipy.special import logsumexp
 
 from harness.errors import PlanError
-from harness.irt import Array, Table
+from harness.irt import Array
 
 PosteriorEstimate = Literal["eap", "map"]
-
-_FEW = 32
-"""Up to so many open items the predicted score is exact: a normal would be far off for a few."""
-_MOST_STEPS = 20_000
-"""Steps of the lattice that the score of many items is predicted on."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +114,22 @@ def point_estimate(nodes: Array, weights: Array, estimator: PosteriorEstimate) -
     return np.asarray(modes + step * shift[:, None])
 
 
+def blurred(nodes: Array, weights: Array, sd: Array) -> Array:
+    """``(A, Q)`` distributions of ability plus a normal error of sd ``(A,)`` of each agent's own.
+
+    >>> nodes = np.linspace(-6, 6, 241)[:, None]
+    >>> narrow = normalise(Prior(sd=(0.3,)).log_weights(nodes))[None]
+    >>> moments(nodes, blurred(nodes, narrow, np.array([0.4])))[1].round(3).tolist()
+    [[0.5]]
+    """
+    result = weights.copy()
+    for value in np.unique(sd[sd > 0]):
+        here = sd == value
+        off = ((nodes[:, None] - nodes[None]) ** 2).sum(axis=2) / value**2
+        result[here] = weights[here] @ normalise(-0.5 * off)
+    return result
+
+
 @dataclass(frozen=True)
 class Interval:
     """A central interval: the posterior probability of lying inside is ``level``."""
@@ -173,93 +183,3 @@ class Posterior:
         """
         tail = (1 - level) / 2
         return Interval(self.quantile(tail, dimension), self.quantile(1 - tail, dimension), level)
-
-
-@dataclass(frozen=True, eq=False)
-class ScorePrediction:
-    """Distribution of the score that the agent would get on all items of a bank.
-
-    The score is the mean of ``category / top category`` over items: the pass rate of a binary
-    bank. ``values`` and ``probabilities`` are ``(M,)``.
-    """
-
-    values: Array
-    probabilities: Array
-    mean: float
-
-    def interval(self, level: float = 0.9) -> Interval:
-        """Central interval: at least ``level`` of the probability lies inside."""
-        cumulative = np.cumsum(self.probabilities)
-        tail = (1 - level) / 2
-        low = int(np.searchsorted(cumulative, tail, side="right"))
-        high = int(np.searchsorted(cumulative, 1 - tail, side="left"))
-        last = len(self.values) - 1
-        return Interval(
-            float(self.values[min(low, last)]), float(self.values[min(high, last)]), level
-        )
-
-    def probability_above(self, score: float) -> float:
-        """Probability of a score strictly above ``score``."""
-        return float(self.probabilities[self.values > score + 1e-12].sum())
-
-
-def predict_score(
-    table: Table,
-    weights: Array,
-    answers: NDArray[np.intp],
-    counted: NDArray[np.bool_] | None = None,
-) -> ScorePrediction:
-    """Predict the score on a whole bank from a posterior and the answers already known.
-
-    Counts both sources of doubt: ability (the posterior) and the luck of the items that were
-    not administered. Given ability the sum over up to 32 unadministered items is exact; over
-    more, it is a normal on the lattice of possible sums.
-
-    Args:
-        weights: ``(Q,)`` posterior.
-        answers: ``(n,)`` category of each item, -1 where it was not administered.
-        counted: ``(n,)`` items that the score is over; all when None.
-    """
-    counted = np.ones(len(table.ids), bool) if counted is None else counted
-    total = int(counted.sum())
-    known = (answers >= 0) & counted
-    open_rows = (answers < 0) & counted
-    earned = float(table.scores[known, answers[known]].sum())
-    if not open_rows.any():
-        value = earned / total
-        return ScorePrediction(np.array([value]), np.array([1.0]), value)
-    mean = table.expected_score[open_rows].sum(axis=0)
-    sd = np.sqrt(np.maximum(table.score_variance[open_rows].sum(axis=0), 1e-12))
-    expected = (earned + float(weights @ mean)) / total
-
-    # sums of the open items lie on a lattice of step 1/lcm(K-1)
-    resolution = int(np.lcm.reduce(table.n_categories[open_rows] - 1))
-    few = int(open_rows.sum()) <= _FEW
-    if not few:
-        # many different K make a lattice far finer than the normal on it is exact
-        resolution = min(resolution, max(1, _MOST_STEPS // int(open_rows.sum())))
-    sums = np.arange(int(open_rows.sum()) * resolution + 1) / resolution
-    live = weights > 1e-9 * weights.max()
-    chance = weights[live] / weights[live].sum()
-    if few:
-        probabilities = _sum_distribution(table, open_rows, resolution, live) @ chance
-    else:
-        edges = (sums[:-1] + sums[1:]) / 2
-        below = ndtr((edges[:, None] - mean[live]) / sd[live]) @ chance
-        probabilities = np.diff(np.concatenate([[0.0], below, [1.0]]))
-    return ScorePrediction((earned + sums) / total, probabilities, expected)
-
-
-def _sum_distribution(
-    table: Table, rows: NDArray[np.bool_], resolution: int, live: NDArray[np.bool_]
-) -> Array:
-    """``(M, Q)`` distribution of the sum of scores given ability (Lord and Wingersky 1984)."""
-    distribution = np.ones((1, int(live.sum())))
-    for row in np.flatnonzero(rows):
-        top = int(table.n_categories[row]) - 1
-        longer = np.zeros((len(distribution) + resolution, distribution.shape[1]))
-        for category in range(top + 1):
-            start = category * (resolution // top)
-            longer[start : start + len(distribution)] += distribution * table.p[row, category, live]
-        distribution = longer
-    return distribution

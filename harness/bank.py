@@ -116,6 +116,8 @@ class Calibrant:
     """Posterior means, one entry an ability."""
     sd: tuple[float, ...]
     """Posterior standard deviations."""
+    date: str = ""
+    """ISO date of the agent, or its beginning; empty where unknown."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,11 @@ class ItemBank:
     """``(D, D)`` of the abilities in the population; independent when empty."""
     calibrants: tuple[Calibrant, ...] = ()
     """The agents of the calibration, where known."""
+    trials: int = 1
+    """Trials of each item that the score of the bank is the mean of."""
+    specific_sd: float = 0.0
+    """Sd of how far ability on the items of one session lies from ability on the whole bank: what
+    agents are good at besides what one ability says."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -176,6 +183,10 @@ class ItemBank:
             content["correlation"] = [_floats(row) for row in self.correlation]
         if any(item.effect_sd for item in self.items):
             content["effects"] = _floats(item.effect_sd for item in self.items)
+        if self.trials != 1:
+            content["trials"] = self.trials
+        if self.specific_sd:
+            content["specific_sd"] = repr(float(self.specific_sd))
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -245,7 +256,53 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
         upper=np.array([item.upper for item in bank.items]),
         usd=np.array([item.usd for item in bank.items]),
         seconds=np.array([item.seconds for item in bank.items]),
+        tags=tuple(item.tags for item in bank.items),
+        location_sd=np.array([_location_sd(item, bank) for item in bank.items]),
+        repeats=_repeats(bank, groups, spreads, nodes, k_max) if bank.trials > 1 else None,
+        specific_sd=bank.specific_sd,
     )
+
+
+def _repeats(
+    bank: ItemBank,
+    groups: Mapping[tuple[irt.Family, int, int], list[int]],
+    spreads: list[Array | None],
+    nodes: Array,
+    k_max: int,
+) -> irt.Repeats:
+    n, q = len(bank.items), len(nodes)
+    mean, variance = np.zeros((n, k_max, q)), np.zeros((n, k_max, q))
+    open_variance = np.zeros((n, q))
+    for (kind, steps, size), rows in groups.items():
+        items = [bank.items[row] for row in rows]
+        found = irt.repeated(
+            kind,
+            np.array([item.slopes for item in items]),
+            np.array([item.intercepts for item in items]),
+            np.array([item.lower for item in items]),
+            np.array([item.upper for item in items]),
+            np.array([spreads[row] for row in rows]) if size else None,
+            nodes,
+            bank.trials,
+        )
+        mean[rows, : steps + 1], variance[rows, : steps + 1] = found.mean, found.variance
+        open_variance[rows] = found.open_variance
+    return irt.Repeats(bank.trials, mean, variance, open_variance)
+
+
+def _location_sd(item: Item, bank: ItemBank) -> float:
+    """By the delta method, at the mean of the thresholds and where uncertainty is stored."""
+    if item.covariance is None:
+        return 0.0
+    covariance = np.array(item.covariance)
+    steps = slice(len(item.slopes), len(item.slopes) + len(item.intercepts))
+    slope = float(np.linalg.norm(np.array(item.slopes) * np.array(bank.sd)))
+    gradient = np.zeros(len(covariance))
+    gradient[steps] = 1 / len(item.intercepts)
+    if len(item.slopes) == 1:
+        # the difficulty is -d/a, and a enters by its logarithm
+        gradient[0] = -float(np.mean(item.intercepts))
+    return float(np.sqrt(max(gradient @ covariance @ gradient, 0.0)) / slope)
 
 
 def spread_of(item: Item, uncertainty: bool) -> Array | None:
@@ -273,6 +330,12 @@ def _check(bank: ItemBank) -> None:
         raise BankError(f"bank {bank.name!r}: population needs one mean and one sd > 0 an ability")
     if problem := correlation_problem(bank.correlation, len(bank.mean)):
         raise BankError(f"bank {bank.name!r}: the correlation of its population {problem}")
+    if bank.trials < 1:
+        raise BankError(f"bank {bank.name!r}: trials must be 1 or more, not {bank.trials}")
+    if not 0 <= bank.specific_sd < math.inf:
+        raise BankError(
+            f"bank {bank.name!r}: specific_sd must be 0 or more, not {bank.specific_sd:g}"
+        )
     for calibrant in bank.calibrants:
         if not len(calibrant.ability) == len(calibrant.sd) == len(bank.mean):
             raise BankError(

@@ -27,6 +27,7 @@ class _Population(BaseModel):
     mean: tuple[float, ...] = (0.0,)
     sd: tuple[float, ...] = (1.0,)
     correlation: tuple[tuple[float, ...], ...] = ()
+    specific_sd: float = 0.0
 
 
 class _Source(BaseModel):
@@ -52,6 +53,7 @@ class _BankFile(BaseModel):
     name: str
     description: str = ""
     categories: dict[str, tuple[str, ...]] = {"binary": ("fail", "pass")}
+    trials: int = 1
     population: _Population = Field(default_factory=_Population)
     provenance: dict[str, Any] = Field(default_factory=dict)
     sources: dict[str, _Source] = Field(default_factory=dict)
@@ -117,6 +119,8 @@ def load_bank(bank: str | Path) -> ItemBank:
             },
             head.population.correlation,
             tuple(_read_calibrants(folder / "agents.csv", len(head.population.mean))),
+            head.trials,
+            head.population.specific_sd,
         )
         path = folder / "covariance.csv"
         covariances = _read_covariances(path)
@@ -191,7 +195,7 @@ def _read_calibrants(path: Path, dimensions: int) -> Iterator[Calibrant]:
                     tuple(float(row[f"{name}{j + 1}"]) for j in range(dimensions))
                     for name in ("ability", "sd")
                 )
-                yield Calibrant(row["agent"], ability, sd)
+                yield Calibrant(row["agent"], ability, sd, row.get("date") or "")
             except (KeyError, TypeError, ValueError):
                 raise BankError(
                     f"{path}, line {line}: needs agent and a number in ability1, sd1 and so on"
@@ -242,8 +246,10 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
         "name": bank.name,
         "description": bank.description,
         "categories": {name: list(labels) for name, labels in bank.categories.items()},
+        **({"trials": bank.trials} if bank.trials > 1 else {}),
         "population": {"mean": list(bank.mean), "sd": list(bank.sd)}
-        | ({"correlation": [list(row) for row in bank.correlation]} if bank.correlation else {}),
+        | ({"correlation": [list(row) for row in bank.correlation]} if bank.correlation else {})
+        | ({"specific_sd": bank.specific_sd} if bank.specific_sd else {}),
         "provenance": dict(bank.provenance),
     }
     if bank.sources:
@@ -273,9 +279,12 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
             for j, value in enumerate(entries[: i + 1]):
                 lower_triangles.append([item.id, names[i], names[j], _digits(value)])
     abilities = range(1, len(bank.mean) + 1)
+    dated = any(calibrant.date for calibrant in bank.calibrants)
     agents = [["agent", *(f"{name}{j}" for name in ("ability", "sd") for j in abilities)]]
+    agents[0] += ["date"] if dated else []
     for calibrant in bank.calibrants:
-        agents.append([calibrant.agent, *map(_digits, calibrant.ability + calibrant.sd)])
+        row = [calibrant.agent, *map(_digits, calibrant.ability + calibrant.sd)]
+        agents.append(row + [calibrant.date] * dated)
     for name, rows in (("covariance.csv", lower_triangles), ("agents.csv", agents)):
         if len(rows) > 1:
             (folder / name).write_text(_csv(rows), encoding="utf-8")

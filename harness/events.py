@@ -20,8 +20,9 @@ VoidCause = Literal[
 ]
 """Why an outcome says nothing about the agent."""
 
-Outcome = Literal["precise", "limit", "exhausted", "voids"]
-"""How a session ended: as precise as asked, at a limit, out of items, or on too many voids."""
+Outcome = Literal["precise", "doubtful", "limit", "exhausted", "voids"]
+"""How a session ended: as precise as asked, so by barely calibrated items only, at a limit, out of
+items, or on too many voids."""
 
 
 def _read(parse: Any) -> PlainValidator:

@@ -15,7 +15,7 @@ The slope-intercept form is used because it covers one and several abilities ali
 ability the familiar difficulty is ``b = -d / a``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -174,6 +174,20 @@ def _predictive(
     covariance: Array,
     nodes: Array,
 ) -> tuple[Array, Array]:
+    p, dp = _drawn(kind, slopes, intercepts, lower, upper, covariance, nodes)
+    return p.mean(axis=1), dp.mean(axis=1)
+
+
+def _drawn(
+    kind: Family,
+    slopes: Array,
+    intercepts: Array,
+    lower: Array,
+    upper: Array,
+    covariance: Array,
+    nodes: Array,
+) -> tuple[Array, Array]:
+    """``(n, draws, K, Q)`` probabilities and derivatives under the draws of each item."""
     n, dimensions = slopes.shape
     size = covariance.shape[1]
     shifts = np.einsum("mp,nqp->nmq", normal_draws(size), _square_root(covariance))
@@ -198,7 +212,77 @@ def _predictive(
         # each draw has its own slope: carry dP/dθ, then express it per unit of the given slope
         dp *= (drawn_slopes / slopes[repeat])[:, :, None]
     shape = (n, _N_DRAWS, *p.shape[1:])
-    return p.reshape(shape).mean(axis=1), dp.reshape(shape).mean(axis=1)
+    return p.reshape(shape), dp.reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """What the mean score of an item over several trials is, given ability.
+
+    The trials of one agent on one item share what the item is to that agent, so an answer says
+    more of the other trials than ability does.
+    """
+
+    trials: int
+    mean: Array
+    """``(n, K, Q)`` expected mean over all trials, one of which ended in category k."""
+    variance: Array
+    """``(n, K, Q)`` its variance."""
+    open_variance: Array
+    """``(n, Q)`` variance of the mean over all trials before any."""
+
+
+def repeated(
+    kind: Family,
+    slopes: Array,
+    intercepts: Array,
+    lower: Array,
+    upper: Array,
+    covariance: Array | None,
+    nodes: Array,
+    trials: int,
+) -> Repeats:
+    """The mean score over ``trials`` trials; arguments otherwise as :func:`predictive`.
+
+    ``covariance`` is that of what the trials share; None where that is known.
+    """
+    if covariance is None:
+        p = _probabilities(kind, slopes, intercepts, lower, upper, nodes)[0][:, None]
+        return _repeats(p, trials)
+    rows = [slice(i, i + _CHUNK) for i in range(0, len(slopes), _CHUNK)]
+    parts = [
+        _repeats(
+            _drawn(kind, slopes[r], intercepts[r], lower[r], upper[r], covariance[r], nodes)[0],
+            trials,
+        )
+        for r in rows
+    ]
+    return Repeats(
+        trials,
+        np.concatenate([part.mean for part in parts]),
+        np.concatenate([part.variance for part in parts]),
+        np.concatenate([part.open_variance for part in parts]),
+    )
+
+
+def _repeats(p: Array, trials: int) -> Repeats:
+    """``p`` is ``(n, draws, K, Q)``."""
+    k = p.shape[2]
+    score = np.arange(k) / (k - 1)
+    expected = np.einsum("nmkq,k->nmq", p, score)
+    luck = np.einsum("nmkq,k->nmq", p, score**2) - expected**2
+    # a category weighs the draws by how probable they make it
+    weight = p / np.maximum(p.sum(axis=1, keepdims=True), _TINY)
+    others = np.einsum("nmkq,nmq->nkq", weight, expected)
+    spread = np.einsum("nmkq,nmq->nkq", weight, expected**2) - others**2
+    own_luck = np.einsum("nmkq,nmq->nkq", weight, luck)
+    rest = trials - 1
+    return Repeats(
+        trials,
+        (score[None, :, None] + rest * others) / trials,
+        (rest * own_luck + rest**2 * np.maximum(spread, 0.0)) / trials**2,
+        luck.mean(axis=1) / trials + np.maximum(expected.var(axis=1), 0.0),
+    )
 
 
 def _square_root(covariance: Array) -> Array:
@@ -255,6 +339,14 @@ class Table:
     """``(n,)`` expected cost of one attempt in US dollars; NaN where unknown."""
     seconds: Array
     """``(n,)`` expected duration of one attempt in seconds; NaN where unknown."""
+    tags: tuple[tuple[str, ...], ...] = ()
+    """Tags of each item, length n; empty where no item has any."""
+    location_sd: Array = field(default_factory=lambda: np.zeros(0))
+    """``(n,)`` sd of each item's difficulty, in population sds; 0 where it counts as known."""
+    repeats: Repeats | None = None
+    """Where the score of an item is its mean over several trials; None for a single one."""
+    specific_sd: float = 0.0
+    """Sd of how far ability on the items of one session lies from ability on the whole bank."""
 
     @cached_property
     def p(self) -> Array:
@@ -285,7 +377,9 @@ class Table:
 
     @cached_property
     def score_variance(self) -> Array:
-        """``(n, Q)`` variance of the score at each node."""
+        """``(n, Q)`` variance of the score of an item not yet answered, at each node."""
+        if self.repeats is not None:
+            return self.repeats.open_variance
         return np.asarray(np.einsum("nk,nkq->nq", self.scores**2, self.p) - self.expected_score**2)
 
     def row(self, item: str) -> int:

@@ -17,12 +17,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.ability import Posterior, ScorePrediction, normalise, predict_score
+from harness.ability import Posterior, normalise
 from harness.errors import JournalError
 from harness.events import Answered, Chosen, Event, Outcome, Plan, Started, Stopped, Voided
 from harness.irt import Array, Table
-from harness.select import View, choose
-from harness.stop import Progress, counted, limits, precision_reached
+from harness.score import ScorePrediction, corrected_scores, predict_score
+from harness.select import Combinator, Fixed, View, Window, choose, learned_pace
+from harness.stop import Progress, counted, doubt, limits, precision_reached
 
 _VOID_WINDOW = 5
 _VOIDS_TOO_MANY = 3
@@ -132,7 +133,7 @@ class Session:
 
     @cached_property
     def weights(self) -> Array:
-        """``(Q,)`` posterior probabilities of the nodes."""
+        """``(Q,)`` posterior probabilities of the ability that the answered items show."""
         return self._weights(self.answers)
 
     def _weights(self, answers: NDArray[np.intp]) -> Array:
@@ -142,8 +143,8 @@ class Session:
 
     @cached_property
     def posterior(self) -> Posterior:
-        """What is believed of the agent's ability."""
-        return Posterior(self.table.nodes, self.weights)
+        """What is believed of the agent's ability on the whole bank."""
+        return Posterior(self.table.nodes, self._view(step=0).posterior[0])
 
     @cached_property
     def ability(self) -> tuple[float, ...]:
@@ -158,7 +159,19 @@ class Session:
     @cached_property
     def score(self) -> ScorePrediction:
         """Predicted score on the whole bank."""
-        return predict_score(self.table, self.weights, self.answers, self.eligible)
+        return predict_score(self.table, self.posterior.weights, self.answers, self.eligible)
+
+    @cached_property
+    def corrected_score(self) -> float:
+        """The model's score of the bank, corrected by the mean residual of the answers."""
+        counted = None if self.eligible is None else self.eligible[None]
+        weights, answers = self.posterior.weights[None], self.answers[None]
+        return float(corrected_scores(self.table, weights, answers, counted)[0])
+
+    @cached_property
+    def doubt(self) -> str | None:
+        """Why the stated precision is not to be trusted; None where it is."""
+        return doubt(self._progress(with_pending=False))
 
     @cached_property
     def open_voids(self) -> tuple[str, ...]:
@@ -170,7 +183,10 @@ class Session:
         """The posterior if every open void had been a failure: how much the voids could matter."""
         answers = self.answers.copy()
         answers[[self.table.row(item) for item in self.open_voids]] = 0
-        return Posterior(self.table.nodes, self._weights(answers))
+        view = replace(
+            self._view(step=0), weights=self._weights(answers)[None], answers=answers[None]
+        )
+        return Posterior(self.table.nodes, view.posterior[0])
 
     @cached_property
     def usd(self) -> float:
@@ -207,7 +223,25 @@ class Session:
                 lost[self.table.row(event.item)] = event.cause == "daemon"
         return lost & (self.answers < 0)
 
+    @cached_property
+    def pace(self) -> tuple[float, float]:
+        """By what factor attempts of this agent cost more dollars and seconds than expected."""
+        events = self.answered.values()
+        rows = [self.table.row(event.item) for event in events]
+        paces = []
+        for spent, expected in (
+            ([event.cost.usd for event in events], self.table.usd),
+            ([event.cost.seconds for event in events], self.table.seconds),
+        ):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratios = np.log(np.array(spent) / expected[rows])
+            known = np.isfinite(ratios)
+            paces.append(float(learned_pace(ratios[known].sum(), known.sum())))
+        return paces[0], paces[1]
+
     def _view(self, step: int) -> View:
+        pending = np.zeros((1, len(self.table.ids)), bool)
+        pending[0, [self.table.row(c.item) for c in self.pending]] = True
         return View(
             self.table,
             self.weights[None],
@@ -215,17 +249,22 @@ class Session:
             np.array([[self.plan.seed, step]]),
             self.answers[None],
             self.plan.estimator,
+            pending=pending if self.pending else None,
+            counted=None if self.eligible is None else self.eligible[None],
+            pace=np.array([self.pace]),
         )
 
     def _progress(self, *, with_pending: bool) -> Progress:
         rows = [self.table.row(c.item) for c in self.pending] if with_pending else []
-        expected = np.nan_to_num(self.table.usd[rows]).sum()
+        expected = np.nan_to_num(self.table.usd[rows]).sum() * self.pace[0]
+        order = [self.table.row(event.item) for event in self.answered.values()]
         return Progress(
             items=np.array([len(self.answered) + len(rows)]),
             usd=np.array([self.usd + expected]),
             seconds=np.array([self.seconds]),
             sd=self.posterior.sd[None],
             view=self._view(step=0),
+            order=np.array([order], np.intp),
         )
 
     def ending(self, at: float) -> Stopped | None:
@@ -251,13 +290,30 @@ class Session:
                 )
         if rule(progress)[0]:
             outcome: Outcome = "limit" if self.available.any() else "exhausted"
+            reason = rule.reason(progress)
             if precision_reached(rule, progress):
-                outcome = "precise"
-            return Stopped(at, outcome, rule.reason(progress))
+                outcome = "doubtful" if self.doubt else "precise"
+                reason += f", but {self.doubt}" if self.doubt else ""
+            return Stopped(at, outcome, reason)
         if not self.available.any() and not self.pending:
             count = f"{counted(len(self.answered))} answered"
             return Stopped(at, "exhausted", f"bank exhausted, {count}, sd {max(self.sd):.3g}")
+        if self._selector_is_done:
+            count = f"{counted(len(self.answered))} answered"
+            return Stopped(at, "exhausted", f"{self.plan.select} allows no other item, {count}")
         return None
+
+    @cached_property
+    def _selector_is_done(self) -> bool:
+        """Whether the selector rules out every item that is left; few selectors rule out any."""
+        if self.pending or not isinstance(self.plan.select, Combinator | Fixed | Window):
+            return False
+        return choose(self.plan.select, self._view(self._step)) is None
+
+    @property
+    def _step(self) -> int:
+        """Number of the next choice."""
+        return max(self.chosen, default=0) + 1
 
     def next_items(self, at: float, prefer: frozenset[str] = frozenset()) -> tuple[Chosen, ...]:
         """Items to launch now: as many as the width leaves room for, none once a rule fires.
@@ -272,6 +328,8 @@ class Session:
         session, launched = self, []
         while len(session.pending) < self.plan.width and session._may_launch():
             chosen = session._choose(at, prefer)
+            if chosen is None:
+                break
             launched.append(chosen)
             session = session.after(chosen)
         return tuple(launched)
@@ -282,11 +340,12 @@ class Session:
         progress = self._progress(with_pending=True)
         return not any(limit(progress)[0] for limit in limits(self.plan.stop))
 
-    def _choose(self, at: float, prefer: frozenset[str] = frozenset()) -> Chosen:
-        step = max(self.chosen, default=0) + 1
-        pending = tuple(self.table.row(c.item) for c in self.pending)
+    def _choose(self, at: float, prefer: frozenset[str] = frozenset()) -> Chosen | None:
+        step = self._step
         preferred = np.array([item in prefer for item in self.table.ids]) if prefer else None
-        row = choose(self.plan.select, self._view(step), pending, preferred)
+        row = choose(self.plan.select, self._view(step), prefer=preferred)
+        if row is None:
+            return None
         item = self.table.ids[row]
         attempt = sum(c.item == item for c in self.chosen.values()) + 1
         sample = item if attempt == 1 else f"{item} (attempt {attempt})"

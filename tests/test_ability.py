@@ -1,6 +1,5 @@
 """Ability: priors, posteriors and predicted scores against brute force and simulation."""
 
-import itertools
 import math
 
 import numpy as np
@@ -16,11 +15,9 @@ from scipy.stats import norm
 from harness.ability import (
     Posterior,
     Prior,
-    ScorePrediction,
     moments,
     normalise,
     point_estimate,
-    predict_score,
 )
 from harness.bank import Item, ItemBank
 from harness.errors import PlanError
@@ -247,152 +244,3 @@ def test_two_abilities() -> None:
     both = weights_after(table, np.array([-1, -1, 1]), prior)
     centred = table.nodes - both @ table.nodes
     assert both @ (centred[:, 0] * centred[:, 1]) < 0
-
-
-# --- predicted score --------------------------------------------------------------------------
-
-
-def exact_scores(table: Table, weights: Array, answers: Array) -> dict[float, float]:
-    """Probability of every score, by going through every combination of open answers."""
-    open_rows = np.flatnonzero(answers < 0)
-    known = np.flatnonzero(answers >= 0)
-    earned = table.scores[known, answers[known]].sum()
-    found: dict[float, float] = {}
-    for combination in itertools.product(*(range(table.n_categories[row]) for row in open_rows)):
-        p = weights.copy()
-        for row, category in zip(open_rows, combination, strict=True):
-            p = p * table.p[row, category]
-        score = (earned + sum(table.scores[open_rows, list(combination)])) / len(table.ids)
-        key = round(float(score), 9)
-        found[key] = found.get(key, 0.0) + float(p.sum())
-    return found
-
-
-@settings(max_examples=30)
-@given(banks_with_answers(max_size=5))
-def test_the_predicted_score_against_enumeration(case: tuple[ItemBank, list[int]]) -> None:
-    table, answers = unpack(case)
-    weights = weights_after(table, answers)
-    prediction = predict_score(table, weights, answers)
-    exact = exact_scores(table, weights, answers)
-    assert sum(exact.values()) == pytest.approx(1)
-
-    assert prediction.mean == pytest.approx(sum(x * p for x, p in exact.items()), abs=1e-9)
-    assert prediction.values @ prediction.probabilities == pytest.approx(prediction.mean, abs=1e-6)
-    assert prediction.probabilities.sum() == pytest.approx(1)
-    assert (prediction.probabilities >= 0).all()
-    assert prediction.values.min() >= -1e-12
-    assert prediction.values.max() <= 1 + 1e-12
-    for bound in np.linspace(0, 1, 11):
-        expected = sum(p for x, p in exact.items() if x > bound + 1e-9)
-        assert prediction.probability_above(bound) == pytest.approx(expected, abs=1e-6)
-
-
-def exact_by_convolution(table: Table, weights: Array) -> Array:
-    """Distribution of the number right of a binary bank (Lord and Wingersky 1984)."""
-    given_ability = np.zeros((len(table.ids) + 1, len(table.nodes)))
-    given_ability[0] = 1.0
-    for row in range(len(table.ids)):
-        shifted = np.roll(given_ability, 1, axis=0)
-        given_ability = given_ability * table.p[row, 0] + shifted * table.p[row, 1]
-    return np.asarray(given_ability @ weights)
-
-
-@settings(max_examples=20)
-@given(
-    st.integers(33, 80),
-    st.floats(0.5, 2),
-    st.floats(-2, 2),
-    st.floats(0.05, 1.5),
-    st.integers(0, 9),
-)
-def test_the_normal_on_the_lattice_against_the_exact_distribution(
-    n: int, slope: float, ability: float, sd: float, seed: int
-) -> None:
-    difficulties = np.random.default_rng(seed).normal(size=n)
-    items = tuple(
-        Item(f"i{k}", "2pl", (slope,), (-slope * b,)) for k, b in enumerate(difficulties.tolist())
-    )
-    table = ItemBank("drawn", items).table
-    weights = np.exp(Prior((ability,), (sd,)).log_weights(table.nodes))
-    prediction = predict_score(table, weights, np.full(n, -1))
-    exact = exact_by_convolution(table, weights)
-    distance = np.abs(np.cumsum(prediction.probabilities) - np.cumsum(exact)).max()
-    # where nearly all items are passed, the distribution is skewed
-    assert distance < 0.1
-    interval = prediction.interval(0.9)
-    ends = np.rint(np.array([interval.low, interval.high]) * n).astype(int)
-    below, inside = exact[: ends[0]].sum(), exact[ends[0] : ends[1] + 1].sum()
-    assert inside > 0.9 - 0.01
-    assert below < 0.05 + 0.015
-    # an end is at most one item from the end of the exact interval
-    cumulative = np.cumsum(exact)
-    assert abs(ends[0] - int(np.searchsorted(cumulative, 0.05, side="right"))) <= 1
-    assert abs(ends[1] - int(np.searchsorted(cumulative, 0.95))) <= 1
-
-
-@given(banks_with_answers())
-def test_a_fully_answered_bank_has_its_score(case: tuple[ItemBank, list[int]]) -> None:
-    table, answers = unpack(case)
-    answers = np.maximum(answers, 0)
-    score = table.scores[np.arange(len(answers)), answers].mean()
-    prediction = predict_score(table, weights_after(table, answers), answers)
-    assert prediction.mean == pytest.approx(score)
-    interval = prediction.interval(0.99)
-    assert interval.low == interval.high == pytest.approx(score)
-    assert prediction.probability_above(score - 1e-6) == 1
-    assert prediction.probability_above(score) == 0
-
-
-@given(banks_with_answers())
-def test_intervals_of_scores_nest(case: tuple[ItemBank, list[int]]) -> None:
-    table, answers = unpack(case)
-    prediction = predict_score(table, weights_after(table, answers), answers)
-    inner, outer = prediction.interval(0.5), prediction.interval(0.95)
-    assert outer.low <= inner.low <= inner.high <= outer.high
-    inside = (prediction.values >= outer.low) & (prediction.values <= outer.high)
-    assert prediction.probabilities[inside].sum() >= 0.95 - 1e-9
-
-
-def test_only_counted_items_make_the_score() -> None:
-    items = tuple(Item(f"i{k}", "2pl", (1.0,), (float(k - 2),)) for k in range(5))
-    bank, part = ItemBank("all", items), ItemBank("part", items[1:4])
-    answers = np.array([1, 0, -1, -1, 1])
-    counted = np.array([False, True, True, True, False])
-    weights = weights_after(bank.table, answers)
-    whole = predict_score(bank.table, weights, answers, counted)
-    alone = predict_score(part.table, weights, answers[1:4])
-    np.testing.assert_allclose(whole.values, alone.values)
-    np.testing.assert_allclose(whole.probabilities, alone.probabilities)
-    assert whole.mean == pytest.approx(alone.mean)
-
-
-def test_score_intervals_cover_in_simulation() -> None:
-    rng = np.random.default_rng(5)
-    n, agents, asked = 60, 600, 12
-    slopes, difficulties = rng.uniform(0.6, 1.8, n), rng.normal(size=n)
-    table = ItemBank(
-        "drawn",
-        tuple(
-            Item(f"i{k}", "2pl", (a,), (-a * b,))
-            for k, (a, b) in enumerate(zip(slopes.tolist(), difficulties.tolist(), strict=True))
-        ),
-    ).table
-    inside = []
-    for ability in rng.normal(size=agents):
-        right = (rng.random(n) < expit(slopes * (ability - difficulties))).astype(int)
-        answers = np.full(n, -1)
-        rows = rng.choice(n, asked, replace=False)
-        answers[rows] = right[rows]
-        interval = predict_score(table, weights_after(table, answers), answers).interval(0.9)
-        inside.append(interval.low - 1e-9 <= right.mean() <= interval.high + 1e-9)
-    # at least 0.9, since scores are discrete; the standard error is 0.012
-    assert 0.87 <= np.mean(inside) <= 0.96
-
-
-def test_an_interval_holds_at_least_its_level() -> None:
-    prediction = ScorePrediction(np.arange(5) / 4, np.array([0.1, 0.2, 0.4, 0.2, 0.1]), 0.5)
-    assert (prediction.interval(0.79).low, prediction.interval(0.79).high) == (0.25, 0.75)
-    assert (prediction.interval(0.81).low, prediction.interval(0.81).high) == (0.0, 1.0)
-    assert prediction.probability_above(0.5) == pytest.approx(0.3)
-    assert prediction.probability_above(-0.1) == pytest.approx(1.0)

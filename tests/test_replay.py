@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.ability import Posterior, normalise, predict_score
+from harness.ability import Posterior, normalise
 from harness.bank import Item, ItemBank
 from harness.batch import administer
 from harness.calibrate import calibrate
@@ -22,6 +22,7 @@ from harness.runners.accuracy import accuracy, plain_accuracy, rank_correlation
 from harness.runners.replay import DRAWS, Replay, replay
 from harness.runners.simulate import draw_outcomes
 from harness.runners.tables import replay_table
+from harness.score import predict_score
 
 RNG = np.random.default_rng(11)
 BANK = ItemBank(
@@ -122,7 +123,7 @@ def test_with_every_item_the_session_knows_the_full_data_values() -> None:
         assert point.score.coverage == point.ability[0].coverage == 1.0
         assert point.baseline is not None
         assert point.baseline.mae == pytest.approx(0, abs=1e-12)
-    assert found.outcomes == {"precise": 0, "limit": 0, "exhausted": 20}
+    assert found.outcomes == {"precise": 0, "doubtful": 0, "limit": 0, "exhausted": 20}
     assert found.items.mean == found.items.mean_all == 24
 
 

@@ -8,7 +8,7 @@ from harness.bank_files import load_bank
 from harness.environments import Environment, bank_environments, persona_probabilities
 from harness.events import Answered, Plan
 from harness.grammar import parse_stop
-from harness.report.compare import compare
+from harness.report.compare import probability_better
 from harness.session import Session
 
 PAIRS = 40
@@ -43,7 +43,7 @@ def test_a_careless_and_a_careful_persona_of_equal_skill_are_told_apart(
     for seed in range(PAIRS):
         careless, careful = run(tasks, CARELESS, seed), run(tasks, CAREFUL, seed)
         assert len(careless.answered) == len(careful.answered) == ITEMS
-        sure.append(compare(careless, careful).better)
+        sure.append(probability_better(careful, careless))
     # told apart: the right one of the two, with 95% posterior probability
     assert np.mean(np.array(sure) > 0.95) >= 0.9
     assert min(sure) > 0.5

@@ -144,8 +144,9 @@ def test_cost_and_time_come_from_the_bank(found: Simulation) -> None:
     alone = simulate(BANK, PLAN, n_agents=50)
     assert side_by_side.seconds is not None
     assert alone.seconds is not None
-    assert side_by_side.seconds.median == pytest.approx(alone.seconds.median / 3)
-    assert side_by_side.usd == alone.usd
+    assert side_by_side.seconds.median < alone.seconds.median / 2
+    # choosing blindly costs a few items more, and those in flight are paid for too
+    assert side_by_side.overall.items.median >= alone.overall.items.median
 
 
 def test_without_costs_there_are_none() -> None:

@@ -15,13 +15,19 @@ from harness.select import View
 from harness.stop import (
     AllOf,
     AnyOf,
+    Decided,
     Exhausted,
+    GainBelow,
+    HalfWidth,
     MaxCost,
     MaxItems,
     MaxSeconds,
+    Plateau,
     Progress,
     Rule,
     SdBelow,
+    Sprt,
+    ToldApart,
     Truth,
     all_of,
     any_of,
@@ -38,17 +44,32 @@ def progress(
     seconds: float = 0.0,
     sd: tuple[float, ...] = (1.0,),
     available: tuple[bool, bool] = (True, True),
+    answers: tuple[int, int] = (-1, -1),
 ) -> Progress:
     """How far one agent has come."""
     weights = np.full((1, len(TABLE.nodes)), 1 / len(TABLE.nodes))
-    answers = np.full((1, 2), -1)
-    view = View(TABLE, weights, np.array([available]), np.array([[0, 0]]), answers)
-    return Progress(np.array([items]), np.array([usd]), np.array([seconds]), np.array([sd]), view)
+    given = np.array([answers])
+    view = View(TABLE, weights, np.array([available]), np.array([[0, 0]]), given)
+    order = np.flatnonzero(given[0] >= 0)[None]
+    counts = np.array([items]), np.array([usd]), np.array([seconds]), np.array([sd])
+    return Progress(*counts, view, order)
 
 
 numbers = st.floats(1e-6, 1e6)
+errors = st.floats(1e-9, 0.5, exclude_max=True)
+# what the bank of these tests covers
+abilities = st.floats(-6, 6)
 atoms: st.SearchStrategy[Rule] = st.one_of(
     st.builds(SdBelow, numbers),
+    st.builds(HalfWidth, numbers, st.floats(0.001, 0.999)),
+    st.builds(Plateau, numbers, st.integers(1, 50)),
+    st.builds(GainBelow, numbers, st.sampled_from(["score", "theta"])),
+    st.builds(Decided, st.just("score"), st.floats(0, 1, exclude_max=True), errors),
+    st.builds(Decided, st.just("theta"), st.floats(-1e6, 1e6), errors),
+    st.builds(ToldApart, st.floats(-1e6, 1e6), numbers, errors),
+    st.tuples(abilities, abilities)
+    .filter(lambda pair: pair[0] != pair[1])
+    .flatmap(lambda pair: st.builds(Sprt, st.just(min(pair)), st.just(max(pair)), errors, errors)),
     st.builds(MaxItems, st.integers(1, 10**6)),
     st.builds(MaxCost, numbers),
     st.builds(MaxSeconds, numbers),
@@ -68,6 +89,7 @@ progresses = st.builds(
     st.floats(0, 1e6),
     st.tuples(st.floats(0, 10)),
     st.tuples(st.booleans(), st.booleans()),
+    st.tuples(st.integers(-1, 1), st.integers(-1, 1)),
 )
 
 
@@ -82,9 +104,88 @@ def test_rules_are_their_texts(rule: Rule) -> None:
 @given(rules, st.text(" \t", max_size=3))
 def test_spaces_do_not_matter(rule: Rule, space: str) -> None:
     text = str(rule)
-    for part in ("(", ")", "<", ">="):
+    for part in ("(", ")", "<", ">=", ",", "/"):
         text = text.replace(part, f"{space}{part}{space}")
     assert parse_stop(f"{space}{text}{space}") == rule
+
+
+# what only needs to be read, not to hold for the bank of these tests
+@given(
+    st.one_of(
+        st.builds(GainBelow, numbers, st.just("score"), st.sampled_from(["usd", "seconds"])),
+        st.builds(Decided, st.just("theta"), numbers, errors, ability=st.integers(1, 3)),
+        st.builds(ToldApart, st.floats(-9, 9), numbers, errors, ability=st.integers(1, 3)),
+        st.builds(Sprt, st.floats(-1e6, -1e-6), numbers, errors, errors),
+    )
+)
+def test_rules_for_other_banks_are_their_texts(rule: Rule) -> None:
+    assert parse_stop(str(rule)) == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("half-width<0.05", HalfWidth(0.05, 0.9)),
+        ("half-width(0.95)<0.05", HalfWidth(0.05, 0.95)),
+        ("decided(score>0.5)", Decided("score", 0.5, 0.05)),
+        ("decided(theta > -.3, .1)", Decided("theta", -0.3, 0.1)),
+        ("decided(theta1>1)", Decided("theta", 1.0)),
+        ("decided(theta2>1)", Decided("theta", 1.0, ability=2)),
+        ("sprt(-0.2, 0.2)", Sprt(-0.2, 0.2, 0.05, 0.05)),
+        ("sprt(-1, 1, 0.1, 0.2)", Sprt(-1.0, 1.0, 0.1, 0.2)),
+        ("apart(0.3, 0.2)", ToldApart(0.3, 0.2, 0.05)),
+        ("apart(0.3, 0.2, theta2)", ToldApart(0.3, 0.2, ability=2)),
+        ("gain<0.001", GainBelow(0.001, "score", None)),
+        ("gain(theta)/usd<0.001", GainBelow(0.001, "theta", "usd")),
+        ("gain/seconds<1e-6", GainBelow(1e-6, "score", "seconds")),
+        ("plateau(0.05, 5)", Plateau(0.05, 5)),
+    ],
+)
+def test_short_forms(text: str, rule: Rule) -> None:
+    assert parse_stop(text) == rule
+    assert parse_stop(f"items>=5 and ({text} or sd<0.3)") == all_of(
+        MaxItems(5), any_of(rule, SdBelow(0.3))
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("decided(score)", "decided(score>)", "decided(score<0.5)", "decided(grade>0.5)"),
+        *("decided(theta4>0)", "decided(score>0.5, 0.1, 0.1)", "decided(score>0.5)<3"),
+        *("sprt(0)", "sprt(0, 1, 0.1, 0.1, 0.1)", "sprt(0, inf)", "sprt(a, b)", "sprt(0, 1"),
+        *("apart(0.3)", "apart(theta2, 0.3, 0.2)", "apart(1, 2, 0.1, 3)", "apart()"),
+        *("plateau(0.05)", "plateau(0.05, 0)", "plateau(0.05, 2.5)", "plateau(0, 5)"),
+        *("half-width(x)<0.1", "half-width()<0.1", "half-width>=0.1", "half-width<0"),
+        *(
+            "gain(usd)<0.1",
+            "gain/tokens<0.1",
+            "gain>=0.1",
+            "gain/usd<-1",
+            "sd(0.9)<0.3",
+            "sd/usd<1",
+        ),
+    ],
+)
+def test_what_is_no_rule_is_refused(text: str) -> None:
+    with pytest.raises(PlanError, match="cannot be read at"):
+        parse_stop(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("half-width(1.5)<0.1", "the level of an interval lies between 0 and 1"),
+        ("decided(score>1)", "a score lies between 0 and 1"),
+        ("decided(theta>1, 0.7)", "alpha is a probability of error between 0 and 0.5"),
+        ("sprt(0, 1, 0.1, 0)", "beta is a probability of error"),
+        ("sprt(1, 0)", "the first ability must be below the second"),
+        ("apart(0.3, 0)", r"use decided\(theta>0.3, 0.05\)"),
+    ],
+)
+def test_senseless_numbers_are_named(text: str, says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        parse_stop(text)
 
 
 def test_and_binds_tighter_than_or() -> None:
@@ -241,11 +342,11 @@ def test_only_what_fires_is_a_reason() -> None:
     [
         ("items>=5", ["items>=5"]),
         ("sd<0.3", []),
-        ("sd<0.3 or items>=5 or usd>=2.0", ["items>=5", "usd>=2.0"]),
+        ("sd<0.3 or items>=5 or usd>=2", ["items>=5", "usd>=2"]),
         # waits for the precision
         ("sd<0.3 and items>=5", []),
-        ("items>=5 and usd>=2.0", ["items>=5 and usd>=2.0"]),
-        ("sd<0.3 and items>=5 or seconds>=9.0", ["seconds>=9.0"]),
+        ("items>=5 and usd>=2", ["items>=5 and usd>=2"]),
+        ("sd<0.3 and items>=5 or seconds>=9", ["seconds>=9"]),
     ],
 )
 def test_limits_end_a_session_by_themselves(text: str, found: list[str]) -> None:

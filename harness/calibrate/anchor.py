@@ -172,4 +172,5 @@ def updated_bank(anchors: ItemBank, fitted: ItemBank) -> ItemBank:
         categories=categories,
         provenance={**fitted.provenance, "before": dict(anchors.provenance)},
         calibrants=tuple(calibrants.values()),
+        specific_sd=fitted.specific_sd or anchors.specific_sd,
     )

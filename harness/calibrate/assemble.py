@@ -75,12 +75,21 @@ def _digits(numbers: Array) -> tuple[float, ...]:
     return tuple(float(f"{x:.6g}") for x in numbers)
 
 
-def calibrants(agents: Sequence[str], ability: Array, sd: Array) -> tuple[Calibrant, ...]:
-    """The agents with their abilities ``(A, D)``."""
+def calibrants(
+    agents: Sequence[str], ability: Array, sd: Array, dates: Sequence[str]
+) -> tuple[Calibrant, ...]:
+    """The agents with their abilities ``(A, D)`` and dates."""
+    rounded = zip(ability.round(4).tolist(), sd.round(4).tolist(), strict=True)
     return tuple(
-        Calibrant(name, tuple(round(float(x), 4) for x in m), tuple(round(float(x), 4) for x in s))
-        for name, m, s in zip(agents, ability, sd, strict=True)
+        Calibrant(name, tuple(mean), tuple(error), date)
+        for name, (mean, error), date in zip(agents, rounded, dates, strict=True)
     )
+
+
+def trials_of(responses: Responses) -> int:
+    """How many trials a cell usually has: what the score of the benchmark is the mean of."""
+    tried = responses.attempts[responses.attempts > 0]
+    return int(np.median(tried)) if len(tried) else 1
 
 
 def _mean_by_item(responses: Responses, cost: Array) -> list[float]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.calibrate.assemble import (
     calibrants,
     data_facts,
     program,
+    trials_of,
 )
 from harness.calibrate.blocks import natural
 from harness.calibrate.choices import check_flat, make_choices, make_design, placed_by_prior
@@ -37,6 +38,7 @@ from harness.calibrate.result import (
 from harness.calibrate.rotate import Rotation
 from harness.calibrate.search import search
 from harness.calibrate.setup import set_up
+from harness.calibrate.specific import estimate_specific_sd
 from harness.calibrate.uncertainty import uncertainty
 from harness.irt import Array, Model
 from harness.responses import Responses
@@ -107,6 +109,7 @@ def calibrate(
     covariates: Mapping[str, Sequence[float]] | None = None,
     anchors: ItemBank | None = None,
     hold_anchors: bool = False,
+    trials: int | None = None,
     description: str = "",
     population: Population = "real agents",
     tolerance: float = 1e-3,
@@ -136,6 +139,8 @@ def calibrate(
         covariates: numbers of each agent that the mean of ability depends on, by name.
         anchors: a calibrated bank whose scale is kept: what it knows of its items is their prior.
         hold_anchors: do not update the anchors.
+        trials: of each item that the score of the bank is the mean of; None for how many the
+            cells usually have.
         description: of the bank.
         population: what the agents are; goes into the provenance.
         tolerance: converged once a step would change no parameter by more than this share of its
@@ -236,8 +241,11 @@ def calibrate(
         description=description,
         provenance=facts,
         correlation=rounded(covariance / np.outer(sds, sds)) if len(sds) > 1 else (),
-        calibrants=calibrants(responses.agents, ability, sd),
+        calibrants=calibrants(responses.agents, ability, sd, responses.date),
+        trials=trials_of(responses) if trials is None else trials,
     )
+    specific = estimate_specific_sd(bank, responses)
+    bank = replace(bank, specific_sd=float(f"{specific:.3g}"))
     return Calibration(
         bank=bank,
         agents=responses.agents,

@@ -50,6 +50,7 @@ def apply_link(bank: ItemBank, link: Link, *, include_error: bool = True) -> Ite
         items=tuple(_moved(item, link, error) for item in bank.items),
         mean=(link.ability(bank.mean[0]),),
         sd=(link.slope * bank.sd[0],),
+        specific_sd=link.slope * bank.specific_sd,
         calibrants=tuple(
             replace(
                 calibrant,
@@ -159,6 +160,8 @@ def merge(bank_a: ItemBank, linked_b: ItemBank, *, name: str = "") -> ItemBank:
             *bank_a.calibrants,
             *(_under(c, *populations) for c in linked_b.calibrants if c.agent not in known),
         ),
+        # a session of the merged bank may see items of either
+        specific_sd=max(bank_a.specific_sd, linked_b.specific_sd),
         provenance={
             **bank_a.provenance,
             "merged_with": [*bank_a.provenance.get("merged_with", []), merged],

@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from harness.bank import ItemBank, parameter_names
-from harness.calibrate.assemble import calibrants
 from harness.calibrate.choices import make_choices
 from harness.calibrate.connect import check_connected
 from harness.calibrate.priors import Priors
@@ -280,7 +279,10 @@ def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
     return replace(
         bank,
         items=tuple(items),
-        calibrants=calibrants(draws.agents, ability[:, None], sd[:, None]),
+        calibrants=tuple(
+            replace(calibrant, ability=(round(float(m), 4),), sd=(round(float(s), 4),))
+            for calibrant, m, s in zip(bank.calibrants, ability, sd, strict=True)
+        ),
         provenance={**bank.provenance, "items_at": "medians of draws", "sampler": facts},
     )
 

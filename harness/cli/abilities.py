@@ -47,7 +47,8 @@ _MOST_REMARKS = 10
 )
 @click.option(
     "--prior",
-    metavar="MEAN,SD",
+    metavar="population|MEAN,SD",
+    default="population",
     help="Normal prior over ability, for eap, map, draws and the predicted score; the bank's "
     "population by default.",
 )
@@ -81,7 +82,7 @@ def abilities(
     responses: tuple[Path, ...],
     bank: str,
     method: Method,
-    prior: str | None,
+    prior: str,
     known_items: bool,
     level: float,
     draws: int | None,
@@ -137,9 +138,9 @@ def _bank_scores(
 
     Items with answers count by their mean score over trials, the others by the prediction.
     """
-    from harness.ability import predict_score
     from harness.bank import compile_bank
     from harness.estimate import posteriors
+    from harness.score import predict_score
 
     if len(bank.mean) > 1:
         return None

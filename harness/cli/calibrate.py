@@ -100,6 +100,12 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "(sd inf: flat). Any of them ends the estimation of priors.",
 )
 @click.option(
+    "--trials",
+    type=click.IntRange(1),
+    help="Trials of each item that the score of the bank is the mean of; by default as many as "
+    "the outcomes usually have.",
+)
+@click.option(
     "--sampler", is_flag=True, help="Draw parameters by NUTS afterwards (extra: sampler)."
 )
 @click.option(
@@ -242,6 +248,8 @@ def calibrate(
         "seconds": round(result.seconds, 2),
         "priors": result.priors,
         "effect_sd": result.effect_sd,
+        "specific_sd": result.bank.specific_sd,
+        "trials": result.bank.trials,
         "population": result.population,
         "placed_by_prior": result.placed_by_prior,
         "unobserved": result.unobserved,
@@ -284,6 +292,13 @@ def _lines(result: "Calibration", out: Path, items: int) -> Iterator[str]:
         yield f"  trials of a cell share an agent × item effect of sd {result.effect_sd:.2f} logits"
     for name, (value, error) in result.population.items():
         yield f"  {name}: {value:.3f} ± {error:.2f}"
+    if result.bank.trials > 1:
+        yield f"  the score of the bank is the mean over {result.bank.trials} trials of each item"
+    if result.bank.specific_sd:
+        yield (
+            "  ability on the items of one session differs from that on the whole bank by an sd of "
+            f"{result.bank.specific_sd:.2g}"
+        )
     if result.placed_by_prior:
         yield (
             f"  {len(result.placed_by_prior)} items have a single outcome or few answers: placed "

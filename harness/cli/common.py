@@ -18,6 +18,7 @@ from harness.events import Plan
 from harness.grammar import parse_estimator, parse_selector, parse_stop
 from harness.select import PerCost, Unit
 from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
+from harness.trend import agent_prior, trend_prior
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +71,7 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
             "--select",
             default="min-variance",
             show_default=True,
-            help="Selector: random, max-information, min-variance or catsim:NAME.",
+            help="Selector, such as min-variance, score-variance or random; docs/selection.md.",
         ),
         click.option(
             "--per",
@@ -81,7 +82,7 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
             "--stop",
             default=stop,
             show_default=True,
-            help="Stopping rule, as in 'sd<0.3 and items>=5 or usd>=2'.",
+            help="Stopping rule, as in 'sd<0.3 and items>=5 or usd>=2'; docs/stopping.md.",
         ),
         click.option(
             "--max-items",
@@ -99,8 +100,11 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
         click.option("--max-seconds", type=_POSITIVE, help="Also stop after so many seconds."),
         click.option(
             "--prior",
-            metavar="MEAN,SD",
-            help="Normal prior over ability; the bank's population by default.",
+            metavar="auto|population|trend|MEAN,SD",
+            default="auto",
+            show_default=True,
+            help="Prior over ability: the bank's population, the trend of its calibrating agents "
+            "at the date of the agent, or a normal; auto takes the trend where dates are known.",
         ),
         click.option(
             "--estimator",
@@ -141,12 +145,13 @@ def make_plan(
     max_items: int | None,
     max_cost: float | None,
     max_seconds: float | None,
-    prior: str | None,
+    prior: str,
     estimator: str,
     seed: int,
     level: float,
     width: int = 1,
     max_attempts: int = 2,
+    agent_date: str | None = None,
 ) -> Plan:
     """A plan from the options of a command.
 
@@ -163,7 +168,7 @@ def make_plan(
     return Plan(
         select=selector,
         stop=any_of(*rules),
-        prior=parse_prior(prior, bank),
+        prior=parse_prior(prior, bank, agent_date or ""),
         estimator=parse_estimator(estimator),
         seed=seed,
         width=width,
@@ -172,13 +177,32 @@ def make_plan(
     )
 
 
-def parse_prior(text: str | None, bank: ItemBank) -> Prior:
-    if text is None:
-        return Prior(bank.mean, bank.sd, bank.correlation)
+def parse_prior(text: str, bank: ItemBank, date: str = "") -> Prior:
+    """A prior from the text of an option, for an agent of a date.
+
+    Raises:
+        PlanError: the text cannot be read, or there is no trend.
+    """
+    match text.strip():
+        case "auto":
+            return agent_prior(bank, date)
+        case "population":
+            return agent_prior(bank)
+        case "trend":
+            prior = trend_prior(bank, date) if date else None
+            if prior is None:
+                raise PlanError(
+                    f"there is no trend of ability for this agent: bank {bank.name!r} needs the "
+                    "dates of at least ten calibrating agents (the column date of its "
+                    "agents.csv), and the agent a date (--agent-date, or in the outcomes)"
+                )
+            return prior
     try:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:
-        raise PlanError(f"--prior needs a mean and an sd, as in 0,1.5, not {text!r}") from None
+        raise PlanError(
+            f"--prior is auto, population, trend, or a mean and an sd as in 0,1.5, not {text!r}"
+        ) from None
     return Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
 
 

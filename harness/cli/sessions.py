@@ -111,6 +111,11 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
 )
 @plan_options(stop="sd<0.3", max_items=30)
 @click.option(
+    "--agent-date",
+    metavar="DATE",
+    help="When the agent came out: its prior follows the trend of the calibrating agents.",
+)
+@click.option(
     "--width", type=click.IntRange(1), default=1, show_default=True, help="Items in flight at once."
 )
 @click.option(
@@ -259,7 +264,7 @@ def _absolute(path: str | None) -> str | None:
 
 _PLAN_OPTIONS = (
     *("select", "per", "stop", "max_items", "max_cost", "max_seconds", "prior", "estimator"),
-    *("seed", "level", "width", "max_attempts"),
+    *("seed", "level", "width", "max_attempts", "agent_date"),
 )
 
 

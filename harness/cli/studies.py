@@ -10,6 +10,7 @@ from harness.cli.common import (
     RESPONSES_PATH,
     json_option,
     make_plan,
+    parse_prior,
     plan_options,
     print_table,
     progress_bar,
@@ -60,14 +61,16 @@ def replay(
     from harness.runners.replay import replay as run_replay
 
     items = load_bank(bank)
-    plan = make_plan(items, **options)
     logged = read_responses(responses, items, score=score)
     chosen = dated(logged.agents, logged.date, since=since, newest=newest)
+    logged = logged.subset(agents=chosen)
+    plan = make_plan(items, agent_date=max(logged.date, default=""), **options)
     with progress_bar("replaying") as progress:
         result = run_replay(
             items,
-            logged.subset(agents=chosen),
+            logged,
             plan,
+            priors=[parse_prior(options["prior"], items, date) for date in logged.date],
             checkpoints=_counts(checkpoints),
             progress=progress,
         )

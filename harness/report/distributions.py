@@ -47,7 +47,7 @@ def distributions(session: Session) -> Distributions:
             AbilityDensity(
                 values,
                 density(prior),
-                density(session.weights),
+                density(session.posterior.weights),
                 None if failed is None else density(failed),
             )
         )

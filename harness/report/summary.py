@@ -58,6 +58,10 @@ class PredictedScore:
     """How many items the score is over."""
     meaning: Literal["pass rate", "mean score"]
     """A mean score averages category / top category over items."""
+    trials: int
+    """Trials of each item that it is the mean of."""
+    corrected: float
+    """The model's score of the bank, corrected by the mean residual of the answers."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,8 @@ def summarise(session: Session, bank: ItemBank, *, live: bool = False) -> Sessio
             high=score_interval.high,
             items=int(counted.sum()),
             meaning="pass rate" if table.n_categories[counted].max() == 2 else "mean score",
+            trials=bank.trials,
+            corrected=session.corrected_score,
         ),
         cost=_cost(session),
         items=tuple(_item_row(session, bank, event) for event in session.answered.values()),

@@ -106,7 +106,8 @@ def summary_text(summary: SessionSummary) -> "Text":
         "Predicted score",
         percent(score.mean),
         f"{level} {percent(score.low)} to {percent(score.high)}, "
-        f"{score.meaning} over {count(score.items, 'item')}",
+        f"{score.meaning} over {count(score.items, 'item')}"
+        + (f", {score.trials} trials of each" if score.trials > 1 else ""),
         "bold",
     )
     answered = f"{len(summary.items)} of {count(summary.bank_items, 'item')}"

@@ -14,6 +14,7 @@ _SLACK = 10_000
 
 STATES: dict[State, str] = {
     "precise": "Precision reached",
+    "doubtful": "Precision not to be trusted",
     "limit": "Limit reached",
     "exhausted": "No item left",
     "voids": "Too many voids",

@@ -93,7 +93,7 @@ def start(
     launch = replace(launch, bank=str(find_bank(launch.bank).resolve()))
     if launch.model is None and not is_scripted(launch.agent):
         launch = replace(launch, model=os.environ.get("INSPECT_EVAL_MODEL"))
-    cast = _Cast.of(bank, launch, plan, model, say)
+    cast = Cast.of(bank, launch, plan, model, say)
     with journal.appending(folder / journal.NAME) as writer:
         return _follow(folder, cast, Session(bank.table, plan), writer, notify)
 
@@ -126,14 +126,14 @@ def resume(
         with suppress(DockerError):
             cleanup(container_label(record.path.parent))
         return session
-    cast = _Cast.of(bank, launch, session.plan, model, say)
+    cast = Cast.of(bank, launch, session.plan, model, say)
     with journal.appending(record.path, record) as writer:
         return _follow(record.path.parent, cast, session, writer, notify)
 
 
 def _is_over(session: Session) -> bool:
     match session.stopped:
-        case Stopped(outcome="precise" | "limit"):
+        case Stopped(outcome="precise" | "doubtful" | "limit"):
             return True
         case Stopped(outcome="exhausted"):
             return not session.open_voids
@@ -142,7 +142,7 @@ def _is_over(session: Session) -> bool:
 
 
 @dataclass(frozen=True)
-class _Cast:
+class Cast:
     """Everything that takes part in a session, made and checked before its journal is opened."""
 
     bank: ItemBank
@@ -162,7 +162,7 @@ class _Cast:
         plan: Plan,
         model: Model | None,
         say: Callable[[str], None],
-    ) -> "_Cast":
+    ) -> "Cast":
         tasks, items = errands(bank, launch)
         _check_agent(launch.agent, items)
         own = launch.agent == OWN
@@ -269,7 +269,7 @@ def set_prices(path: Path) -> None:
 
 
 def _follow(
-    folder: Path, cast: _Cast, session: Session, writer: journal.Writer, notify: Notify
+    folder: Path, cast: Cast, session: Session, writer: journal.Writer, notify: Notify
 ) -> Session:
     run, label = folder.resolve().name, container_label(folder)
     cleanup(label)
@@ -279,7 +279,7 @@ def _follow(
     limits: dict[str, float] = {name: int(value) for name, value in launch.limits}
     try:
         with (
-            _terminable(),
+            terminable(),
             store.within(launch.disk_budget_mb),
             pool.use(launch.prewarm) as ready,
         ):
@@ -290,7 +290,7 @@ def _follow(
                 launch.sandbox,
                 launch.prewarm,
                 ready.want,
-                None if launch.disk_budget_mb is None else partial(_present, cast.items),
+                None if launch.disk_budget_mb is None else partial(present, cast.items),
             )
             source = SessionSource(session, writer, world, notify)
             source.record(
@@ -334,7 +334,7 @@ def _follow(
     return source.session
 
 
-def _present(items: Mapping[str, Errand]) -> frozenset[str]:
+def present(items: Mapping[str, Errand]) -> frozenset[str]:
     try:
         return store.present(items)
     except DockerError:
@@ -354,7 +354,7 @@ def parsed(args: tuple[tuple[str, str], ...]) -> dict[str, Any]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does, so that containers are removed."""
     try:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.ability import Posterior, moments, normalise, predict_score
+from harness.ability import Posterior, Prior, moments, normalise
 from harness.bank import ItemBank
-from harness.batch import Step, administer, batches, outcome
+from harness.batch import ENDS, Step, administer, batches, outcome
 from harness.errors import PlanError, ResponsesError
 from harness.events import Outcome, Plan
 from harness.irt import Array, Table
 from harness.responses import Responses
+from harness.responses.drawn import Drawn, draw_trials
 from harness.runners.accuracy import Accuracy, Baseline, accuracy, plain_accuracy
+from harness.score import corrected_scores, predict_scores
 
 CHECKPOINTS = (5, 10, 20, 30, 50, 100)
 DRAWS = 20
@@ -40,6 +42,8 @@ class Estimate:
     ability_interval: tuple[tuple[float, float], ...]
     score: float
     score_interval: tuple[float, float]
+    corrected_score: float
+    """The model's score of those items, corrected by the mean residual of the answers."""
     usd: float | None
     """Dollars spent so far, an attempt of unknown cost counting as 0; None where neither log nor
     bank knows any cost of this agent."""
@@ -126,6 +130,7 @@ def replay(
     responses: Responses,
     plan: Plan,
     *,
+    priors: Sequence[Prior] | None = None,
     checkpoints: Sequence[int] = CHECKPOINTS,
     baseline: bool = True,
     progress: Callable[[int, int], None] | None = None,
@@ -133,11 +138,13 @@ def replay(
     """Replay every agent of a log through the session that a plan describes.
 
     Items that the log lacks for an agent are not available to its session. Where a cell has
-    several trials, one of them is drawn (by the plan's seed), for a session runs an item once;
-    full-data values rest on the same trials. Sessions run one item at a time, whatever the
-    plan's width; the random selector gives agent number a of the log the seed ``plan.seed + a``.
+    several trials, one of them is drawn (by the plan's seed), for a session runs an item once; the
+    full-data ability rests on the same trials, and so does the score, unless the bank's score is
+    the mean over several trials: then it is over all of them. Agent number a of the log has the
+    seed ``plan.seed + a``.
 
     Args:
+        priors: one for each agent of the log; the plan's for all when None.
         checkpoints: numbers of items at which to compare, besides the stopping rule.
         baseline: also score random items by their plain mean.
         progress: called with (agents done, all agents).
@@ -151,16 +158,17 @@ def replay(
     if counts and counts[0] < 1:
         raise PlanError(f"a checkpoint is a number of items from 1 on, not {counts[0]}")
     table = bank.table
-    cells = _cells(table, responses, plan.seed)
-    usable = np.flatnonzero((cells.category >= 0).any(axis=1))
+    drawn = draw_trials(table, responses, plan.seed)
+    usable = np.flatnonzero((drawn.category >= 0).any(axis=1))
     if not len(usable):
         raise ResponsesError(
             f"{responses.source or 'the responses'}: no agent has an outcome on an item of bank "
             f"{bank.name!r}; check that the item ids are those of the bank"
         )
+    each = [plan.prior] * len(responses.agents) if priors is None else priors
     tracks: list[_Track] = []
     for rows in batches(table, usable):
-        tracks += _replay_batch(table, plan, responses.agents, cells, rows, counts, baseline)
+        tracks += _replay_batch(table, plan, responses.agents, drawn, rows, each, counts, baseline)
         if progress:
             progress(len(tracks), len(usable))
 
@@ -177,69 +185,20 @@ def replay(
         draws=DRAWS if baseline else 0,
         agents=agents,
         skipped=tuple(name for a, name in enumerate(responses.agents) if a not in used),
-        absent_items=int((cells.category < 0).all(axis=0).sum()),
+        absent_items=int((drawn.category < 0).all(axis=0).sum()),
         checkpoints=tuple(_compared(tracks, counts)),
         at_stop=_compare(None, [(t.agent, t.agent.stop, t.random_at_stop) for t in tracks]),
-        outcomes={
-            end: sum(agent.outcome == end for agent in agents)
-            for end in ("precise", "limit", "exhausted")
-        },
+        outcomes={end: sum(agent.outcome == end for agent in agents) for end in ENDS},
         items=_usage([(agent.stop.items, agent.items) for agent in agents]),
         usd=_usage_if_known((agent.stop.usd, agent.usd) for agent in agents),
         seconds=_usage_if_known((agent.stop.seconds, agent.seconds) for agent in agents),
     )
 
 
-# --- what the log holds -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """One outcome a cell, in the order of the bank; all ``(A, n)``."""
-
-    category: NDArray[np.intp]
-    """-1 where missing."""
-    usd: Array
-    """NaN where neither log nor bank knows; as seconds."""
-    seconds: Array
-
-
-def _cells(table: Table, responses: Responses, seed: int) -> _Cells:
-    used = np.unique(responses.item)
-    unknown = [responses.items[i] for i in used if responses.items[i] not in table.index]
-    if unknown:
-        raise ResponsesError(
-            f"{responses.source or 'the responses'}: item {unknown[0]!r} is not in the bank, nor "
-            f"are {len(unknown) - 1} others; give the bank that they belong to, or remove their "
-            "rows"
-        )
-    column_of = np.array([table.index.get(item, -1) for item in responses.items])
-    # the last row written to a cell stays, so a random order draws one trial fairly
-    order = np.random.default_rng(seed).permutation(len(responses.item))
-    row, column = responses.agent[order], column_of[responses.item[order]]
-    category = responses.category[order]
-    wrong = np.flatnonzero(category >= table.n_categories[column])
-    if len(wrong):
-        first = wrong[0]
-        raise ResponsesError(
-            f"{responses.source or 'the responses'}: agent {responses.agents[row[first]]!r}, item "
-            f"{table.ids[column[first]]!r}: category {category[first]}, but the bank has "
-            f"0..{table.n_categories[column[first]] - 1}; check the scoring of that item"
-        )
-    shape = len(responses.agents), len(table.ids)
-    categories = np.full(shape, -1)
-    categories[row, column] = category
-    usd, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
-    usd[row, column] = responses.usd[order]
-    seconds[row, column] = responses.seconds[order]
-    return _Cells(
-        categories,
-        np.where(np.isnan(usd), table.usd, usd),
-        np.where(np.isnan(seconds), table.seconds, seconds),
-    )
-
-
 # --- sessions ---------------------------------------------------------------------------------
+
+
+_Predicted = tuple[float, list[float], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,12 +215,13 @@ def _replay_batch(
     table: Table,
     plan: Plan,
     names: Sequence[str],
-    cells: _Cells,
+    drawn: Drawn,
     rows: NDArray[np.intp],
+    priors: Sequence[Prior],
     counts: tuple[int, ...],
     with_baseline: bool,
 ) -> Iterator[_Track]:
-    category, usd, seconds = cells.category[rows], cells.usd[rows], cells.seconds[rows]
+    category, usd, seconds = drawn.category[rows], drawn.usd[rows], drawn.seconds[rows]
     observed = category >= 0
     total = observed.sum(axis=1)
     last = np.minimum(total, max(counts, default=0))
@@ -270,7 +230,7 @@ def _replay_batch(
         for a, there in enumerate(observed)
     ]
     earned = np.where(observed, table.scores[np.arange(len(table.ids)), category], 0.0)
-    score = earned.sum(axis=1) / total
+    score = np.where(observed, drawn.score[rows], 0.0).sum(axis=1) / total
     random = [
         _plain_means(earned[a, observed[a]], [plan.seed, int(row)]) if with_baseline else None
         for a, row in enumerate(rows)
@@ -278,12 +238,16 @@ def _replay_batch(
 
     marked: list[list[Estimate]] = [[] for _ in rows]
     ended: dict[int, tuple[Outcome, Estimate]] = {}
-    for step in administer(table, plan, category, plan.seed + rows, usd, seconds):
+    own = [priors[row] for row in rows]
+    for step in administer(table, plan, category, plan.seed + rows, usd, seconds, own):
         at_count = (step.round <= total) if step.round in counts else np.zeros(len(rows), bool)
-        for a in map(int, np.flatnonzero(at_count | step.may_stop)):
-            if a in ended and not at_count[a]:
-                continue
-            estimate = _estimate(plan, step.of(a), observed[a], known[a], score[a], random[a])
+        wanted = [
+            int(a)
+            for a in np.flatnonzero(at_count | step.may_stop)
+            if a not in ended or at_count[a]
+        ]
+        for a, predicted in zip(wanted, _predicted(plan, step, observed, wanted), strict=True):
+            estimate = _estimate(plan, step.of(a), predicted, known[a], score[a], random[a])
             if at_count[a]:
                 marked[a].append(estimate)
             if step.may_stop[a] and a not in ended:
@@ -292,7 +256,8 @@ def _replay_batch(
             break
 
     log_likelihood = np.stack([_log_likelihood(table, answers) for answers in category])
-    weights = normalise(plan.prior.log_weights(table.nodes) + log_likelihood)
+    log_prior = np.stack([prior.log_weights(table.nodes) for prior in own])
+    weights = normalise(log_prior + log_likelihood)
     mean, sd = moments(table.nodes, weights)
     for a, row in enumerate(rows):
         end, stop = ended[a]
@@ -312,19 +277,35 @@ def _replay_batch(
         yield _Track(agent, at_stop, tuple(at_counts))
 
 
+def _predicted(
+    plan: Plan, step: Step, observed: NDArray[np.bool_], agents: list[int]
+) -> Iterator[_Predicted]:
+    """Predicted score and its interval, and the score corrected by residuals, of some agents."""
+    if not agents:
+        return
+    view = step.progress.view.of(agents)
+    arguments = view.table, view.posterior, view.answers, observed[agents]
+    scores = predict_scores(*arguments)
+    yield from zip(
+        scores.mean.tolist(),
+        scores.interval(plan.level).tolist(),
+        corrected_scores(*arguments).tolist(),
+        strict=True,
+    )
+
+
 def _estimate(
     plan: Plan,
     alone: Step,
-    observed: NDArray[np.bool_],
+    predicted: _Predicted,
     known: tuple[bool, bool],
     score: float,
     random: Array | None,
 ) -> Estimate:
     """``alone`` is a step of a single agent."""
     view, progress = alone.progress.view, alone.progress
-    posterior = Posterior(view.table.nodes, view.weights[0])
-    prediction = predict_score(view.table, view.weights[0], view.answers[0], observed)
-    interval = prediction.interval(plan.level)
+    posterior = Posterior(view.table.nodes, view.posterior[0])
+    mean, (low, high), corrected = predicted
     items = int(progress.items[0])
     plain = _at(random, items)
     return Estimate(
@@ -335,8 +316,9 @@ def _estimate(
             (i.low, i.high)
             for i in (posterior.interval(plan.level, d) for d in range(view.table.nodes.shape[1]))
         ),
-        score=prediction.mean,
-        score_interval=(interval.low, interval.high),
+        score=mean,
+        score_interval=(low, high),
+        corrected_score=corrected,
         usd=float(progress.usd[0]) if known[0] else None,
         seconds=float(progress.seconds[0]) if known[1] else None,
         random_mae=None if plain is None else float(np.abs(plain - score).mean()),

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.ability import Posterior, predict_score
+from harness.ability import Posterior
 from harness.bank import ItemBank, compile_bank
-from harness.batch import Step, administer, batches, outcome
+from harness.batch import ENDS, Step, administer, batches, outcome
 from harness.errors import PlanError
 from harness.events import Outcome, Plan
 from harness.irt import Array, Table
 from harness.runners.accuracy import Accuracy, accuracy
+from harness.score import predict_score
 
 AGENTS = 1000
 
@@ -96,9 +97,10 @@ def simulate(
     """Test simulated agents adaptively.
 
     An answer is drawn from the item's category probabilities at the agent's true ability,
-    averaged over the uncertainty of the item's parameters as in a session. Items are chosen one
-    at a time; the plan's width only shortens the expected duration. The random selector gives
-    agent number a the seed ``plan.seed + a``.
+    averaged over the uncertainty of the item's parameters as in a session. Agents have the one
+    ability that the model knows of, so that intervals that allow for more (the bank's
+    ``specific_sd``) are a little wider than these agents need. Items in flight when the rule holds
+    are counted, and their cost is not. Agent number a has the seed ``plan.seed + a``.
 
     Args:
         abilities: ``(A, D)``, or ``(A,)`` with one ability; drawn from the plan's prior when None.
@@ -127,10 +129,7 @@ def simulate(
         agents=len(truth),
         overall=_band(truth, ends, everyone),
         bands=tuple(_band(truth, ends, inside) for inside in _fifths(truth[:, 0])),
-        outcomes={
-            end: float(np.mean([e.outcome == end for e in ends]))
-            for end in ("precise", "limit", "exhausted")
-        },
+        outcomes={end: float(np.mean([e.outcome == end for e in ends])) for end in ENDS},
         usd=_spread([e.usd for e in ends]) if np.isfinite(table.usd).any() else None,
         usd_known=float(np.isfinite(table.usd).mean()),
         seconds=_spread([e.seconds for e in ends]) if np.isfinite(table.seconds).any() else None,
@@ -183,7 +182,7 @@ def _simulate_batch(
 ) -> list[_End]:
     table = bank.table
     outcomes = draw_outcomes(bank, truth, rows, seed)
-    true_scores = table.scores[np.arange(len(table.ids)), outcomes].mean(axis=1)
+    true_scores = _true_scores(bank, truth, outcomes, rows, seed)
     ends: dict[int, _End] = {}
     seconds = np.broadcast_to(table.seconds / plan.width, outcomes.shape)
     for step in administer(table, plan, outcomes, plan.seed + rows, seconds=seconds):
@@ -195,16 +194,32 @@ def _simulate_batch(
     return [ends[a] for a in range(len(rows))]
 
 
+def _true_scores(
+    bank: ItemBank, truth: Array, outcomes: NDArray[np.intp], rows: NDArray[np.intp], seed: int
+) -> Array:
+    """``(A,)`` scores on the whole bank; the trials that are not drawn add a normal."""
+    items = np.arange(len(bank.items))
+    if bank.trials == 1:
+        return np.asarray(bank.table.scores[items, outcomes].mean(axis=1))
+    repeats = compile_bank(bank, truth).repeats
+    assert repeats is not None
+    agents = np.arange(len(truth))[:, None]
+    mean = repeats.mean[items, outcomes, agents].sum(axis=1)
+    sd = np.sqrt(repeats.variance[items, outcomes, agents].sum(axis=1))
+    luck = np.array([np.random.default_rng([seed, int(a), 1]).standard_normal() for a in rows])
+    return np.asarray(np.clip((mean + sd * luck) / len(items), 0.0, 1.0))
+
+
 def _end(plan: Plan, step: Step, agent: int, true_score: float) -> _End:
     progress = step.of(agent).progress
     view = progress.view
-    posterior = Posterior(view.table.nodes, view.weights[0])
+    posterior = Posterior(view.table.nodes, view.posterior[0])
     dimensions = range(view.table.nodes.shape[1])
     intervals = [posterior.interval(plan.level, d) for d in dimensions]
-    prediction = predict_score(view.table, view.weights[0], view.answers[0])
+    prediction = predict_score(view.table, view.posterior[0], view.answers[0])
     score_interval = prediction.interval(plan.level)
     return _End(
-        items=int(progress.items[0]),
+        items=int(progress.items[0] + step.in_flight[agent]),
         sd=tuple(float(x) for x in progress.sd[0]),
         ability=tuple(float(x) for x in view.ability[0]),
         interval=tuple((i.low, i.high) for i in intervals),
