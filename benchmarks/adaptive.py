@@ -20,7 +20,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -49,10 +49,10 @@ from harness.batch import administer
 from harness.calibrate import calibrate
 from harness.errors import InputError
 from harness.events import Plan
+from harness.prior import agent_prior
 from harness.responses import Responses, read_responses
 from harness.score import predict_scores
 from harness.stop import MaxItems
-from harness.trend import trend_prior
 
 SIZES = (5, 10, 20, 30, 50)
 AVERAGED = 4
@@ -158,20 +158,13 @@ def calibrated(responses: Responses, split: Split) -> Calibrated:
     repeated = bool(known.attempts.max() > 1)
     two = calibrate(known, "2pl", name="benchmark", dispersion=False) if repeated else ours
     three = calibrate(known, "3pl", name="benchmark", dispersion=False)
-    dates = dict(zip(known.agents, known.date, strict=True))
-    bank = replace(
-        ours.bank,
-        # what the rate of a task is the mean of
-        trials=int(np.median(known.attempts[known.attempts > 0])),
-        calibrants=tuple(replace(c, date=dates[c.agent]) for c in ours.bank.calibrants),
-    )
     training = Training(
         one_trial(known, [split.seed, 1]),
         known.scores(),
         parameters_of(two.bank),
         parameters_of(three.bank),
     )
-    return Calibrated(bank, training, sum(not c.converged for c in (ours, two, three)))
+    return Calibrated(ours.bank, training, sum(not c.converged for c in (ours, two, three)))
 
 
 def parameters_of(bank: ItemBank) -> Parameters:
@@ -197,13 +190,13 @@ def ours(
 
     With dates of the agents under test, their prior follows the trend of the calibrating agents.
     """
-    plan = Plan(stop=MaxItems(max(sizes)), prior=Prior(bank.mean, bank.sd), seed=seed)
-    priors = [trend_prior(bank, date) or plan.prior for date in dates]
+    plan = Plan(stop=MaxItems(max(sizes)), prior=agent_prior(bank), seed=seed)
+    priors = [agent_prior(bank, date) for date in dates]
     rates, ability = [], []
     for step in administer(bank.table, plan, outcomes, priors=priors or None):
         view = step.progress.view
         if step.round in sizes:
-            predicted = predict_scores(bank.table, view.weights, view.answers, outcomes >= 0)
+            predicted = predict_scores(bank.table, view.posterior, view.answers, outcomes >= 0)
             rates.append(predicted.mean)
             ability.append(view.ability[:, 0])
         if step.round == max(sizes):
@@ -515,7 +508,7 @@ def arguments() -> argparse.Namespace:
         choices=methods,
         default=methods,
         metavar="NAME",
-        help=", ".join(methods) + "; this program always runs",
+        help=", ".join(methods).replace("%", "%%") + "; this program always runs",
     )
     parser.add_argument(
         "--quick", action="store_true", help="one split of a part of the tasks: does it all work?"

@@ -29,6 +29,9 @@ class Prior:
     mean: tuple[float, ...] = (0.0,)
     sd: tuple[float, ...] = (1.0,)
     correlation: tuple[tuple[float, ...], ...] = ()
+    mixture: tuple[tuple[float, float, float], ...] = ()
+    """Weight, mean and sd of normals that make up the prior of one ability, whose mean and sd are
+    those of all of them together; empty for a single normal. See :func:`mixed`."""
 
     def __post_init__(self) -> None:
         finite = bool(np.isfinite([*self.mean, *self.sd]).all())
@@ -36,6 +39,16 @@ class Prior:
             raise PlanError("a prior needs one mean and one sd > 0 for each ability")
         if problem := correlation_problem(self.correlation, len(self.mean)):
             raise PlanError(f"the correlation of a prior {problem}")
+        weights = [weight for weight, _, _ in self.mixture]
+        if self.mixture and (
+            len(self.mean) > 1
+            or not all(w > 0 and sd > 0 for w, _, sd in self.mixture)
+            or abs(sum(weights) - 1) > 1e-3
+        ):
+            raise PlanError(
+                "a mixture of priors is for one ability; its weights are positive and sum to 1, "
+                "its sds are positive"
+            )
 
     @property
     def covariance(self) -> Array:
@@ -55,9 +68,35 @@ class Prior:
             raise PlanError(
                 f"the prior is over {len(self.mean)} abilities, but the bank has {nodes.shape[1]}"
             )
-        off = nodes - np.array(self.mean)
-        log_density = -0.5 * (off * np.linalg.solve(self.covariance, off.T).T).sum(axis=1)
+        if self.mixture:
+            weight, mean, sd = np.array(self.mixture).T
+            log_density = logsumexp(np.log(weight / sd) - 0.5 * ((nodes - mean) / sd) ** 2, axis=1)
+        else:
+            off = nodes - np.array(self.mean)
+            log_density = -0.5 * (off * np.linalg.solve(self.covariance, off.T).T).sum(axis=1)
         return np.asarray(log_density - logsumexp(log_density))
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """``(n, D)`` abilities."""
+        drawn = rng.standard_normal((n, len(self.mean)))
+        if not self.mixture:
+            return np.asarray(np.array(self.mean) + drawn @ np.linalg.cholesky(self.covariance).T)
+        weight, mean, sd = np.array(self.mixture).T
+        part = rng.choice(len(weight), size=n, p=weight / weight.sum())
+        return np.asarray(mean[part, None] + sd[part, None] * drawn)
+
+
+def mixed(mixture: tuple[tuple[float, float, float], ...]) -> Prior:
+    """A prior that is a mixture of normals ``(weight, mean, sd)``.
+
+    >>> prior = mixed(((0.5, -1.0, 1.0), (0.5, 1.0, 1.0)))
+    >>> prior.mean, round(prior.sd[0], 3)
+    ((0.0,), 1.414)
+    """
+    weight, mean, sd = np.array(mixture).T
+    centre = float(weight @ mean / weight.sum())
+    variance = weight @ (sd**2 + (mean - centre) ** 2) / weight.sum()
+    return Prior((centre,), (float(np.sqrt(variance)),), mixture=mixture)
 
 
 def correlation_problem(correlation: tuple[tuple[float, ...], ...], size: int) -> str | None:

@@ -102,8 +102,9 @@ def administer(
     view_seeds = np.zeros((agents, 2), np.int64)
     view_seeds[:, 0] = plan.seed if seeds is None else seeds
     costs = [
-        (expected, np.broadcast_to(expected if given is None else given, outcomes.shape))
-        for given, expected in ((usd, table.usd), (seconds, table.seconds))
+        (unit, expected, np.broadcast_to(expected if given is None else given, outcomes.shape))
+        for unit, (given, expected) in enumerate(((usd, table.usd), (seconds, table.seconds)))
+        if np.isfinite(expected if given is None else given).any()
     ]
     spent, ratios, priced = np.zeros((3, agents, 2))
     items, in_flight = np.zeros((2, agents), np.intp)
@@ -154,7 +155,7 @@ def administer(
         in_flight -= found
         log_weights[who] += table.log_p[what, category]
         items[who] += 1
-        for unit, (expected, actual) in enumerate(costs):
+        for unit, expected, actual in costs:
             cost = actual[who, what]
             spent[who, unit] += np.nan_to_num(cost)
             with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,7 +12,7 @@ from pydantic import PlainSerializer, PlainValidator
 from harness.ability import Prior
 from harness.errors import PlanError
 from harness.grammar import parse_estimator, parse_selector, parse_stop
-from harness.select import Estimator, MinExpectedVariance, Selector
+from harness.select import Estimator, MaxInformation, MinExpectedVariance, Selector
 from harness.stop import MaxItems, Rule, SdBelow, any_of
 
 VoidCause = Literal[
@@ -29,6 +29,15 @@ def _read(parse: Any) -> PlainValidator:
     return PlainValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
+def default_selector(abilities: int) -> Selector:
+    """What selects where a plan does not say.
+
+    With one ability maximum information is as good as anything on real agents, and the fastest;
+    with several it would spend items on abilities that are known already.
+    """
+    return MaxInformation() if abilities == 1 else MinExpectedVariance()
+
+
 @dataclass(frozen=True)
 class Plan:
     """The frozen choices that a session follows.
@@ -38,7 +47,7 @@ class Plan:
     """
 
     select: Annotated[Selector, _read(parse_selector), PlainSerializer(str)] = field(
-        default_factory=MinExpectedVariance
+        default_factory=MaxInformation
     )
     stop: Annotated[Rule, _read(parse_stop), PlainSerializer(str)] = field(
         default_factory=lambda: any_of(SdBelow(0.3), MaxItems(30))

@@ -15,11 +15,11 @@ from pathlib import Path
 from inspect_ai import Task, task
 
 from harness import journal
-from harness.ability import Prior
 from harness.bank_files import find_bank, load_bank
 from harness.environments import Environment
-from harness.events import Launch, Plan, Started
+from harness.events import Launch, Plan, Started, default_selector
 from harness.grammar import parse_selector, parse_stop
+from harness.prior import population_prior
 from harness.runners.agents import resolve_agent
 from harness.runners.inspect import SessionSource, World, make_task
 from harness.runners.live import LOGS, container_label, errands, new_folder
@@ -33,7 +33,7 @@ __all__ = ["CatDockerSandbox", "adaptive"]
 def adaptive(
     bank: str = "coding-starter",
     agent: str = "react",
-    select: str = "min-variance",
+    select: str = "auto",
     stop: str = "sd<0.3 or items>=30",
     seed: int = 0,
     width: int = 1,
@@ -54,9 +54,9 @@ def adaptive(
     """
     items = load_bank(bank)
     plan = Plan(
-        parse_selector(select),
+        default_selector(len(items.mean)) if select == "auto" else parse_selector(select),
         parse_stop(stop),
-        Prior(items.mean, items.sd, items.correlation),
+        population_prior(items),
         seed=seed,
         width=width,
     )

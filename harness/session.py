@@ -12,12 +12,12 @@ what happened. Resume, replay, audit and what-if are therefore the same function
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.ability import Posterior, normalise
+from harness.ability import Posterior, Prior, normalise
 from harness.errors import JournalError
 from harness.events import Answered, Chosen, Event, Outcome, Plan, Started, Stopped, Voided
 from harness.irt import Array, Table
@@ -138,8 +138,10 @@ class Session:
 
     def _weights(self, answers: NDArray[np.intp]) -> Array:
         rows = np.flatnonzero(answers >= 0)
-        log_prior = self.plan.prior.log_weights(self.table.nodes)
-        return normalise(log_prior + self.table.log_p[rows, answers[rows]].sum(axis=0))
+        return normalise(
+            _log_prior(self.plan.prior, self.table)
+            + self.table.log_p[rows, answers[rows]].sum(axis=0)
+        )
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -350,6 +352,12 @@ class Session:
         attempt = sum(c.item == item for c in self.chosen.values()) + 1
         sample = item if attempt == 1 else f"{item} (attempt {attempt})"
         return Chosen(at, step, item, sample, self.ability, self.sd)
+
+
+@lru_cache(maxsize=8)
+def _log_prior(prior: Prior, table: Table) -> Array:
+    # needed after every event, and the same for all of them
+    return prior.log_weights(table.nodes)
 
 
 def fold(session: Session, events: Iterable[Event]) -> Session:

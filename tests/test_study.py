@@ -446,4 +446,3 @@ def test_unknown_costs_are_those_of_the_median_item() -> None:
     study = run_study(study_plan(plans=[{"per": "usd"}]), replace(responses, usd=usd))
     table = study.fits[0].bank.table
     assert table.usd[0] == np.median(table.usd[1:])
-

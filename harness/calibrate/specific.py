@@ -1,6 +1,6 @@
 """What agents are good at besides what one ability says, as seen by adaptive sessions.
 
-An adaptive session sees few items, and not just any: those that tell most. Where abilities have more
+An adaptive session sees few items, and not just any: those that tell most. Where ability has more
 sides than one, what such items show differs a little from what the whole bank would, and no number
 of them mends that. How much is found by testing the calibrating agents themselves.
 """
@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from harness.ability import Prior
 from harness.bank import ItemBank
 from harness.batch import administer
 from harness.events import Plan
 from harness.irt import Array, Table
+from harness.prior import population_prior
 from harness.responses import Responses
 from harness.responses.drawn import draw_trials
 from harness.score import predict_scores
@@ -42,7 +42,7 @@ def estimate_specific_sd(bank: ItemBank, responses: Responses) -> float:
     # a single trial is what sessions see, and what they are held against here
     table = replace(bank.table, repeats=None, specific_sd=0.0)
     outcomes = draw_trials(table, responses, seed=0).category
-    plan = Plan(prior=Prior(bank.mean, bank.sd))
+    plan = Plan(prior=population_prior(bank))
     n = len(table.ids)
     tested = np.flatnonzero((outcomes >= 0).sum(axis=1) >= FEWEST_ITEMS)
     if len(tested) < FEWEST_AGENTS:

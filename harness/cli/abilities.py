@@ -47,8 +47,8 @@ _MOST_REMARKS = 10
 )
 @click.option(
     "--prior",
-    metavar="population|MEAN,SD",
-    default="population",
+    metavar="normal|MEAN,SD",
+    default="normal",
     help="Normal prior over ability, for eap, map, draws and the predicted score; the bank's "
     "population by default.",
 )

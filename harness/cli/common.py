@@ -14,11 +14,11 @@ import yaml
 from harness.ability import Prior
 from harness.bank import ItemBank
 from harness.errors import InputError, PlanError
-from harness.events import Plan
+from harness.events import Plan, default_selector
 from harness.grammar import parse_estimator, parse_selector, parse_stop
+from harness.prior import agent_prior, population_prior, trend_prior
 from harness.select import PerCost, Unit
 from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
-from harness.trend import agent_prior, trend_prior
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,9 +69,10 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
         ),
         click.option(
             "--select",
-            default="min-variance",
+            default="auto",
             show_default=True,
-            help="Selector, such as min-variance, score-variance or random; docs/selection.md.",
+            help="Selector; auto is max-information with one ability and min-variance with "
+            "several. Others are min-variance, score-variance or random; docs/selection.md.",
         ),
         click.option(
             "--per",
@@ -100,11 +101,12 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
         click.option("--max-seconds", type=_POSITIVE, help="Also stop after so many seconds."),
         click.option(
             "--prior",
-            metavar="auto|population|trend|MEAN,SD",
+            metavar="auto|trend|population|normal|MEAN,SD",
             default="auto",
             show_default=True,
-            help="Prior over ability: the bank's population, the trend of its calibrating agents "
-            "at the date of the agent, or a normal; auto takes the trend where dates are known.",
+            help="Prior over ability: the trend of the bank's calibrating agents at the date of "
+            "the agent, all of them, a normal like them, or any normal; auto takes the trend "
+            "where dates are known, else the population.",
         ),
         click.option(
             "--estimator",
@@ -158,7 +160,7 @@ def make_plan(
     Raises:
         PlanError: naming the option that cannot be used.
     """
-    selector = parse_selector(select)
+    selector = default_selector(len(bank.mean)) if select == "auto" else parse_selector(select)
     if per is not None:
         selector = PerCost(selector, per)
     rules: list[Rule] = [parse_stop(stop)]
@@ -187,7 +189,9 @@ def parse_prior(text: str, bank: ItemBank, date: str = "") -> Prior:
         case "auto":
             return agent_prior(bank, date)
         case "population":
-            return agent_prior(bank)
+            return population_prior(bank)
+        case "normal":
+            return Prior(bank.mean, bank.sd, bank.correlation)
         case "trend":
             prior = trend_prior(bank, date) if date else None
             if prior is None:
@@ -201,7 +205,8 @@ def parse_prior(text: str, bank: ItemBank, date: str = "") -> Prior:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:
         raise PlanError(
-            f"--prior is auto, population, trend, or a mean and an sd as in 0,1.5, not {text!r}"
+            "--prior is auto, trend, population, normal, or a mean and an sd as in 0,1.5, "
+            f"not {text!r}"
         ) from None
     return Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
 

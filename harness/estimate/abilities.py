@@ -208,6 +208,8 @@ def _prior(bank: ItemBank, prior: Prior | None) -> Prior:
             f"the prior is over {len(prior.mean)} abilities, but bank {bank.name!r} has "
             f"{len(bank.mean)}"
         )
+    if prior.mixture:
+        raise PlanError("abilities are estimated under a normal prior, not under a mixture")
     return prior
 
 

@@ -32,6 +32,8 @@ class PlanText:
     select: str
     stop: str
     estimator: str
+    prior: Literal["normal", "population"]
+    """A population is a mixture of normals, of which mean and sd follow."""
     prior_mean: tuple[float, ...]
     prior_sd: tuple[float, ...]
     seed: int
@@ -211,6 +213,7 @@ def summarise(session: Session, bank: ItemBank, *, live: bool = False) -> Sessio
             select=str(plan.select),
             stop=str(plan.stop),
             estimator=str(plan.estimator),
+            prior="population" if plan.prior.mixture else "normal",
             prior_mean=plan.prior.mean,
             prior_sd=plan.prior.sd,
             seed=plan.seed,

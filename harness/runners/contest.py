@@ -29,7 +29,7 @@ from harness.journal import Writer
 from harness.report.compare import ALPHA, probability_better
 from harness.runners.agents import OWN
 from harness.runners.inspect import Notify, SessionSource, World, make_task
-from harness.runners.live import LOGS, Cast, present, terminable, container_label
+from harness.runners.live import LOGS, Cast, container_label, present, terminable
 from harness.runners.machine import machine
 from harness.sandbox import pool, store
 from harness.sandbox.config import SandboxConfig

@@ -163,10 +163,7 @@ def _abilities(
             f"the prior has {len(plan.prior.mean)} abilities, but the bank has {dimensions}"
         )
     if given is None:
-        drawn = np.random.default_rng([seed]).standard_normal((n_agents, dimensions))
-        truth = np.asarray(
-            np.array(plan.prior.mean) + drawn @ np.linalg.cholesky(plan.prior.covariance).T
-        )
+        truth = plan.prior.draw(n_agents, np.random.default_rng([seed]))
     else:
         truth = np.asarray(given, float)
         truth = truth[:, None] if truth.ndim == 1 else truth

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
+from harness.ability import Prior, mixed, normalise
 from harness.bank import Calibrant, Item, ItemBank
 from harness.errors import PlanError
-from harness.trend import FEWEST_DATED, agent_prior, trend_prior, year_of
+from harness.prior import FEWEST_DATED, agent_prior, population_prior, trend_prior, year_of
 
 ITEMS = (Item("i", "2pl", (1.0,), (0.0,)),)
 
@@ -58,8 +59,9 @@ def test_without_enough_dates_the_population_is_the_prior() -> None:
     same = bank_of(np.full(20, 2021.0), np.arange(20.0))
     for bank in (few, same, ItemBank("none", ITEMS, mean=(0.3,), sd=(1.5,))):
         assert trend_prior(bank, "2022") is None
-        assert agent_prior(bank, "2022").mean == (0.3,)
-        assert agent_prior(bank).sd == (1.5,)
+        assert agent_prior(bank, "2022") == population_prior(bank)
+    nobody = ItemBank("none", ITEMS, mean=(0.3,), sd=(1.5,))
+    assert agent_prior(nobody, "2022") == Prior((0.3,), (1.5,))
 
 
 def test_priors_cover_new_agents() -> None:
@@ -75,6 +77,53 @@ def test_priors_cover_new_agents() -> None:
         inside.append(abs(truth - prior.mean[0]) < 1.645 * prior.sd[0])
     # 90% nominal; the standard error is 1.5%, and a normal is used where a t would be exact
     assert 0.85 < np.mean(inside) < 0.94
+
+
+# --- the population -----------------------------------------------------------------------------
+
+NODES = np.linspace(-9, 9, 721)[:, None]
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=60))
+def test_the_population_has_the_moments_of_its_agents(abilities: list[float]) -> None:
+    bank = bank_of(np.full(len(abilities), 2020.0), np.array(abilities))
+    prior = population_prior(bank)
+    weights = normalise(prior.log_weights(NODES))
+    mean = weights @ NODES[:, 0]
+    assert sum(weight for weight, _, _ in prior.mixture) == pytest.approx(1, abs=1e-4)
+    assert mean == pytest.approx(prior.mean[0], abs=1e-3)
+    assert np.sqrt(weights @ (NODES[:, 0] - mean) ** 2) == pytest.approx(prior.sd[0], abs=2e-3)
+    # linear binning keeps means: ten agents at 0.3 and those that there are
+    agents = len(abilities)
+    expected = (10 * 0.3 + np.sum(abilities)) / (10 + agents)
+    assert prior.mean[0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_two_generations_make_two_modes() -> None:
+    bank = bank_of(np.full(100, 2020.0), np.repeat([-2.5, 3.0], 50))
+    density = np.exp(population_prior(bank).log_weights(NODES))
+    valley = density[np.searchsorted(NODES[:, 0], 0.3)]
+    assert density[NODES[:, 0] < -1].max() > 2 * valley
+    assert density[NODES[:, 0] > 1.5].max() > 2 * valley
+    # nothing is ruled out
+    assert density[np.searchsorted(NODES[:, 0], 4.5)] > 1e-6
+
+
+def test_draws_are_of_the_prior() -> None:
+    prior = mixed(((0.3, -2.0, 0.5), (0.7, 1.0, 0.8)))
+    drawn = prior.draw(40_000, np.random.default_rng(0))
+    assert drawn.shape == (40_000, 1)
+    assert drawn.mean() == pytest.approx(prior.mean[0], abs=0.03)
+    assert drawn.std() == pytest.approx(prior.sd[0], abs=0.03)
+    assert (drawn < -0.8).mean() == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "mixture", [((0.5, 0.0, 1.0),), ((1.0, 0.0, 0.0),), ((1.5, 0.0, 1.0), (-0.5, 0.0, 1.0))]
+)
+def test_a_mixture_that_is_none_is_refused(mixture: tuple[tuple[float, float, float], ...]) -> None:
+    with pytest.raises(PlanError, match="mixture"):
+        Prior(mixture=mixture)
 
 
 @pytest.mark.parametrize(
