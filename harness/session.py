@@ -345,7 +345,7 @@ class Session:
     def _choose(self, at: float, prefer: frozenset[str] = frozenset()) -> Chosen | None:
         step = self._step
         preferred = np.array([item in prefer for item in self.table.ids]) if prefer else None
-        row = choose(self.plan.select, self._view(step), prefer=preferred)
+        row = choose(self.plan.select, self._view(step), preferred)
         if row is None:
             return None
         item = self.table.ids[row]

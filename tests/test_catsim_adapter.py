@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit
+from selecting import flying
 
 from harness.ability import Prior, moments, normalise
 from harness.bank import Item, ItemBank
@@ -383,7 +384,7 @@ def test_random_reaches_every_item() -> None:
 
 def test_in_flight_items_are_votes() -> None:
     view = view_of({4: 1}, gone=(5,))
-    row = choose(catsim_selector("MaxInfoSelector"), view, pending=(5,))
+    row = choose(catsim_selector("MaxInfoSelector"), flying(view, (5,)))
     assert view.available[0, row]
 
 

@@ -228,10 +228,10 @@ def test_a_plan_file_that_cannot_be_used(
     [
         ("--stop", "sd<zero", "stopping rule"),
         ("--stop", "sd<-1", "positive"),
-        ("--select", "best", "unknown selector 'best'; use random"),
+        ("--select", "best", "unknown selector 'best'; use one of random"),
         ("--select", "catsim:NoSuch", "NoSuch"),
         ("--estimator", "mle", "unknown estimator"),
-        ("--prior", "0", "--prior needs a mean and an sd"),
+        ("--prior", "0", "--prior is auto, trend"),
         ("--prior", "0,-1", "prior"),
         ("--prior", "nan,1", "prior"),
         ("--level", "1.5", "between 0 and 1"),

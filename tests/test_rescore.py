@@ -670,8 +670,8 @@ def test_the_command(call: Call, tmp_path: Path) -> None:
     code, out, err = call("rescore", run, "--scorer", f"{SCORERS}@length", "--json")
     assert (code, json.loads(out)["changed"]) == (0, 0), err
     code, out, err = call("compare", run, folder)
-    assert code == 0, err
-    assert "difference" in out
+    assert code == 3, err  # two answers tell no agent from himself
+    assert "told apart" in out or "indistinguishable" in out
     code, _, err = call("resume", folder)
     assert (code, "nothing to resume" in err) == (2, True)
 

@@ -166,7 +166,7 @@ def test_the_futures_average_to_the_present(case: Case, data: st.DataObject) -> 
         seen.append(view)
         return np.zeros(view.available.shape)
 
-    choose(spy, view, pending)
+    choose(spy, flying(view, pending))
     (spread,) = seen
     expected = futures(view.table, view.weights[0], pending)
     if len(expected) <= 256:
@@ -196,7 +196,7 @@ def test_a_future_is_an_agent_who_has_answered(
     still = view.available[0]
     np.testing.assert_allclose(found[still], expected[still], rtol=1e-6, atol=1e-12)
     row = choose(selector, view)
-    assert row == choose(selector, view_of(bank, {}, gone=pending), pending)
+    assert row == choose(selector, flying(view_of(bank, {}, gone=pending), pending))
     assert row is not None
     assert expected[row] == pytest.approx(expected[still].max(), rel=1e-6)
 
@@ -207,7 +207,7 @@ def test_a_twin_of_an_item_in_flight_loses_its_worth() -> None:
     other = Item("other", "2pl", (20.0,), (-14.0,))
     bank = ItemBank("twins", (replace(twin, id="launched"), twin, other))
     assert choose(MinExpectedVariance(), view_of(bank, {}, gone=(0,))) == 1
-    assert choose(MinExpectedVariance(), view_of(bank, {}, gone=(0,)), pending=(0,)) == 2
+    assert choose(MinExpectedVariance(), flying(view_of(bank, {}, gone=(0,)), (0,))) == 2
 
 
 @given(views(), st.floats(-2, 2), st.sampled_from([-1e-3, 1e-3]))
@@ -226,7 +226,7 @@ def test_futures_count_by_their_odds(case: Case, at: float, more: float) -> None
         gains[:, rows[1]] = now + more
         return gains
 
-    assert choose(linear, view, pending=case[2]) == rows[1 if more > 0 else 0]
+    assert choose(linear, flying(view, case[2])) == rows[1 if more > 0 else 0]
 
 
 def test_many_items_in_flight_keep_the_likeliest_futures() -> None:
@@ -239,10 +239,10 @@ def test_many_items_in_flight_keep_the_likeliest_futures() -> None:
         seen.append(view)
         return MinExpectedVariance()(view)
 
-    assert choose(spy, view, pending) in (12, 13)
+    assert choose(spy, flying(view, pending)) in (12, 13)
     assert len(seen[0].weights) == 256
     # with nine in flight, nothing was dropped before the last of them
-    choose(spy, view, pending[:9])
+    choose(spy, flying(view, pending[:9]))
     likeliest = sorted(futures(view.table, view.weights[0], pending[:9]), key=lambda f: -f[0])
     expected = np.array([weights for _, weights in likeliest[:256]])
     found = seen[1].weights
@@ -287,9 +287,9 @@ def test_without_a_preference_nothing_changes(
     case: tuple[View, tuple[int, ...], Array], selector: Selector
 ) -> None:
     view, pending, prefer = case
-    row = choose(selector, view, pending)
-    assert choose(selector, view, pending, np.zeros_like(prefer)) == row
-    assert choose(selector, view, pending, np.ones_like(prefer)) == row
+    row = choose(selector, flying(view, pending))
+    assert choose(selector, flying(view, pending), np.zeros_like(prefer)) == row
+    assert choose(selector, flying(view, pending), np.ones_like(prefer)) == row
 
 
 @given(near_ties(), measured)
@@ -298,7 +298,7 @@ def test_the_best_preferred_item_is_taken_if_it_nearly_ties(
 ) -> None:
     view, _, prefer = case
     gains = np.where(view.available[0], selector(view)[0], -np.inf)
-    row = choose(selector, view, (), prefer)
+    row = choose(selector, view, prefer)
     if row is None:
         assert (gains == -np.inf).all()
         return
@@ -307,7 +307,7 @@ def test_the_best_preferred_item_is_taken_if_it_nearly_ties(
     near = prefer & (gains >= (1 - NEAR_TIE) * gains.max())
     expected = np.where(near, gains, -np.inf) if near.any() else gains
     assert row == expected.argmax()
-    assert choose(selector, view, (), prefer) == row
+    assert choose(selector, view, prefer) == row
 
 
 @given(near_ties(), measured)
@@ -317,7 +317,7 @@ def test_a_preference_costs_little_with_items_in_flight_too(
     view, pending, prefer = case
     gains = gains_of(selector, flying(view, pending))[0]
     gains = np.where(view.available[0], gains, -np.inf)
-    row = choose(selector, view, pending, prefer)
+    row = choose(selector, flying(view, pending), prefer)
     if row is None:
         assert (gains == -np.inf).all()
     else:
@@ -344,7 +344,9 @@ def test_chance_and_order_know_no_preference(
     if text.startswith("catsim") and any(k > 2 for k in view.table.n_categories):
         return
     selector = parse_selector(text)
-    assert choose(selector, view, pending, prefer) == choose(selector, view, pending)
+    assert choose(selector, flying(view, pending), prefer) == choose(
+        selector, flying(view, pending)
+    )
 
 
 def test_a_twin_that_is_preferred_goes_first() -> None:
@@ -433,7 +435,7 @@ def test_random_choice_is_uniform_and_follows_its_seed() -> None:
 def test_the_random_choice_does_not_depend_on_what_is_in_flight() -> None:
     bank = ItemBank("six", tuple(Item(f"i{k}", "2pl", (1.0,), (0.0,)) for k in range(6)))
     view = view_of(bank, {}, gone=(0,))
-    assert choose(Random(), view, pending=(0,)) == choose(Random(), view)
+    assert choose(Random(), flying(view, (0,))) == choose(Random(), view)
 
 
 # --- estimates ----------------------------------------------------------------------

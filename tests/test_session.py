@@ -20,6 +20,11 @@ SELECTORS = (
     "min-variance",
     "min-variance/usd",
     "max-information/seconds",
+    "score-variance",
+    "mutual-information/usd",
+    "randomesque(min-variance, 3)",
+    "audit(max-information, 0.3)",
+    "at-most(min-variance, 20)",
 )
 
 
@@ -486,3 +491,53 @@ def test_the_preferred_of_two_twins_is_launched_first() -> None:
 def test_impossible_plans_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(PlanError):
         Plan(**wrong)  # type: ignore[arg-type]
+
+
+# --- precision that is not to be trusted, items that are ruled out, costs that differ -------------
+
+
+def with_spread(bank: ItemBank, sd: float) -> ItemBank:
+    """The binary items of the bank with uncertain difficulties."""
+    items = [item for item in bank.items if len(item.intercepts) == 1]
+    covariance = ((0.01, 0.0), (0.0, sd**2))
+    return replace(bank, items=tuple(replace(item, covariance=covariance) for item in items))
+
+
+@pytest.mark.parametrize(("sd", "outcome"), [(0.1, "precise"), (2.5, "doubtful")])
+def test_precision_from_barely_calibrated_items_is_doubtful(sd: float, outcome: str) -> None:
+    done = finish(with_spread(BANKS[0], sd), make_plan("max-information", "sd<0.93"), seed=1)
+    assert done.stopped is not None
+    assert done.stopped.outcome == outcome
+    assert ("barely calibrated" in done.stopped.reason) == (outcome == "doubtful")
+
+
+@given(banks, st.sets(st.integers(0, 11), min_size=1, max_size=11), st.integers(1, 3))
+def test_what_is_excluded_never_runs(bank: ItemBank, rows: set[int], width: int) -> None:
+    out = [bank.items[row].id for row in sorted(rows)]
+    select = f"exclude(min-variance, {', '.join(out)})"
+    done = finish(bank, make_plan(select, "exhausted", width), seed=0)
+    assert not set(items_of(done)) & set(out)
+    assert len(done.answered) == 12 - len(rows)
+    assert done.stopped is not None
+    assert done.stopped.outcome == "exhausted"
+    assert "allows no other item" in done.stopped.reason
+
+
+def test_the_pace_is_learned_from_costs() -> None:
+    bank = BANKS[0]
+    session = Session(bank.table, make_plan("max-information", "exhausted"))
+    assert session.pace == (1.0, 1.0)
+    paces = []
+    for _ in range(10):
+        (chosen,) = session.next_items(0.0)
+        session = session.after(chosen)
+        row = bank.table.row(chosen.item)
+        # three times as dear as expected, and as fast; seconds of a void say nothing
+        cost = Cost(3 * bank.table.usd[row], bank.table.seconds[row])
+        session = session.after(Answered(0.0, chosen.step, chosen.item, 0, cost))
+        paces.append(session.pace)
+    dollars, seconds = np.array(paces).T
+    assert (np.diff(dollars) > 0).all()
+    assert 2.5 < dollars[-1] / seconds[-1] < 3.0
+    view = session._view(step=0)
+    np.testing.assert_allclose(view.pace, [session.pace])

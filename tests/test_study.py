@@ -14,7 +14,7 @@ from test_batch import BANKS, outcomes_of
 from harness.ability import Posterior, Prior
 from harness.bank import Item, ItemBank
 from harness.errors import PlanError, ResponsesError
-from harness.events import Answered, Cost, Plan
+from harness.events import Answered, Chosen, Cost, Plan
 from harness.grammar import parse_selector, parse_stop
 from harness.irt import Table
 from harness.responses import Responses, from_matrix
@@ -44,14 +44,17 @@ def simulated(seed: int, agents: int = 24, items: int = 15, trials: int = 1) -> 
     chance = 1 / (1 + np.exp(1.4 * (difficulty - ability[:, None])))
     passed = (rng.random((trials, agents, items)) < chance).astype(int)
     one = from_matrix(passed[0])
-    cells = len(one.agent)
+    cells, unknown = len(one.agent), np.full(passed.size, np.nan)
     return replace(
         one,
         agent=np.tile(one.agent, trials),
         item=np.tile(one.item, trials),
         trial=np.repeat(np.arange(trials), cells),
         category=passed.reshape(-1),
-        **{name: np.full(trials * cells, np.nan) for name in ("usd", "seconds", "tokens", "turns")},
+        usd=unknown,
+        seconds=unknown,
+        tokens=unknown,
+        turns=unknown,
         llm=tuple(f"{'abc'[a % 3]}/model-{a}" for a in range(agents)),
         date=tuple(f"2025-{1 + a * 12 // agents:02}" for a in range(agents)),
     )
@@ -180,7 +183,7 @@ def test_a_split_says_what_it_lacks() -> None:
 
 
 def test_agents_without_outcomes_are_in_no_split() -> None:
-    responses = from_matrix([[1, 0], [-1, -1], [0, 1], [1, 1]])
+    responses = from_matrix(np.array([[1, 0], [-1, -1], [0, 1], [1, 1]]))
     (split,) = make_splits(responses, SplitEntry(by="random", share=0.5, seeds=1))
     assert sorted([*split.calibrating, *split.tested]) == [0, 2, 3]
 
@@ -201,7 +204,7 @@ def test_a_session_sees_one_of_the_trials_fairly() -> None:
 
 
 def test_costs_are_those_of_the_trial_and_else_the_expected_ones() -> None:
-    responses = replace(from_matrix([[1, 0], [0, -1]]), usd=np.array([3.0, np.nan, 5.0]))
+    responses = replace(from_matrix(np.array([[1, 0], [0, -1]])), usd=np.array([3.0, np.nan, 5.0]))
     bank = ItemBank("b", tuple(Item(f"item{i}", "1pl", (1.0,), (0.0,), usd=7.0) for i in range(2)))
     cells = draw_trials(responses, 0).of(np.array([1, 0]), np.array([1, 0]), bank.table)
     assert cells.category.tolist() == [[-1, 0], [0, 1]]
@@ -222,7 +225,8 @@ def one_by_one(bank: ItemBank, plan: Plan, categories: Categories) -> list[Sessi
     order of launch."""
     session = Session(bank.table, plan, eligible=categories >= 0)
     states = [session]
-    clock, flight = 0.0, []
+    clock = 0.0
+    flight: list[Chosen] = []
     while True:
         while len(flight) < plan.width and session.available.any():
             chosen = session._choose(clock)
@@ -408,7 +412,7 @@ def test_rows_belong_to_their_agents() -> None:
 
 def test_items_are_numbered_as_in_the_responses() -> None:
     """A bank that knows the items in another order, and only some agents have all of them."""
-    responses = from_matrix([[1, 0, 1, 1], [0, 0, 1, -1], [1, 1, -1, 0]])
+    responses = from_matrix(np.array([[1, 0, 1, 1], [0, 0, 1, -1], [1, 1, -1, 0]]))
     items = [Item(f"item{i}", "1pl", (1.0,), (0.3 * i,)) for i in (2, 0, 3, 1)]
     bank = ItemBank("b", tuple(items))
     plan = study_plan(

@@ -4,10 +4,14 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from test_report import HOSTILE, Page
+from test_report import Page
 from test_study import simulated
 
 from harness.bank_files import save_bank
@@ -24,7 +28,8 @@ from harness.cli.study import study as command
 from harness.errors import HarnessError
 from harness.report.study_page import render_study_page
 from harness.responses import Responses
-from harness.study import measure_study, parse_study, run_study
+from harness.study import Study, StudyPlan, measure_study, parse_study, run_study
+from harness.study.plan_file import SplitEntry
 
 
 def write_table(responses: Responses, path: Path, agents: list[str] | None = None) -> Path:
@@ -44,7 +49,7 @@ def write_table(responses: Responses, path: Path, agents: list[str] | None = Non
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outcomes, a bank of half of their agents, and a plan file."""
     here = tmp_path_factory.mktemp("study")
-    responses = simulated(21, agents=26, items=16, trials=2)
+    responses = simulated(23, agents=26, items=16, trials=2)
     write_table(responses, here / "outcomes.csv")
     known = responses.subset(agents=responses.agents[::2])
     save_bank(calibrate(known, "2pl", name="half").bank, here / "bank")
@@ -207,21 +212,51 @@ def alive(process: int) -> bool:
     return state != "Z"
 
 
-def test_strangers_text_does_no_harm_on_the_page() -> None:
+@cache
+def small_study() -> Study:
     values = {
-        "name": HOSTILE,
+        "name": "words",
         "responses": "r",
         "model": "2pl",
-        "split": {"by": "random", "seeds": 1},
-        "plans": [{"name": HOSTILE}, {"select": "random"}],
+        "split": {"by": "date", "seeds": 1},
+        "plans": [{}],
+        "baselines": [],
         "sizes": [3],
         "resamples": 100,
     }
-    responses = simulated(22, agents=20, items=8)
-    named = Responses(**{**vars(responses), "agents": tuple(f"{HOSTILE}{a}" for a in range(20))})
-    page = Page(render_study_page(measure_study(run_study(parse_study(values, "p"), named))))
-    assert not page.scripts
-    assert not page.loads
+    return run_study(parse_study(values, "p"), simulated(22, agents=20, items=8))
+
+
+def page_with(text: str) -> str:
+    """A page on which everything that others may write is ``text``."""
+    study = small_study()
+    (tested,) = study.tested
+    agents = tuple(f"{text}{a}" for a in range(20))
+    changed = replace(
+        study,
+        plan=study.plan.model_copy(update={"name": text}),
+        responses=replace(study.responses, agents=agents, source=text),
+        tested=(replace(tested, method=replace(tested.method, name=text)),),
+    )
+    return render_study_page(measure_study(changed))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "</style></main><img src=x onerror=alert(1)>",
+        "\"' onmouseover='alert(1)",
+        "{{ found }}{% raw %}",
+        "\x1b]8;;http://x\x07\u202e\x00",
+        "$x^$ [bold] \\n",
+    ],
+)
+def test_text_of_others_adds_no_element(text: str) -> None:
+    page = page_with(text)
+    page.encode()
+    assert Page(page).tags == Page(page_with("words")).tags
+    assert all(c == "\n" or unicodedata.category(c)[0] != "C" for c in page)
 
 
 def test_verified_tasks_of_real_agents(shared_data: Path, tmp_path: Path) -> None:
@@ -256,3 +291,13 @@ def test_verified_tasks_of_real_agents(shared_data: Path, tmp_path: Path) -> Non
     assert plain["name"] == "random + mean"
     assert ours["error"]["value"] < 0.7 * plain["error"]["value"]
     assert np.all([ours["points"][0]["score"]["spearman"]["value"] > 0.4])
+
+
+def test_the_plan_file_of_the_manual_is_one() -> None:
+    manual = Path(__file__).parent.parent / "docs" / "studies" / "README.md"
+    (block,) = re.findall(r"```yaml\n(.*?)```", manual.read_text(encoding="utf-8"), re.DOTALL)
+    plan = parse_study(yaml.safe_load(block), "the manual")
+    assert plan.plans[0].title == "default"
+    named = set(re.findall(r"^\| `([\w.]+)` \|", manual.read_text(encoding="utf-8"), re.MULTILINE))
+    entries = {name for name in StudyPlan.model_fields if name != "split"}
+    assert named == entries | {f"split.{name}" for name in SplitEntry.model_fields}

@@ -51,7 +51,7 @@ def test_every_sample_has_as_many_agents_and_the_first_is_the_data() -> None:
     assert weights.shape == (201, 7)
     assert (weights[0] == 1).all()
     assert (weights.sum(axis=1) == 7).all()
-    assert len(np.unique(weights, axis=0)) > 190
+    assert len(np.unique(weights, axis=0)) > 150
     np.testing.assert_array_equal(weights, draw_weights(7, 200))
 
 
@@ -98,7 +98,8 @@ def test_a_share_without_exceptions_is_not_certain() -> None:
     exact = stats.binomtest(30, 30).proportion_ci(0.95).low
     assert certain.low == pytest.approx(exact, abs=1e-3)
     none = estimate_share(np.zeros(50), 30)
-    assert (none.low, none.high) == (0.0, pytest.approx(1 - exact, abs=1e-3))
+    assert none.low == 0.0
+    assert none.high == pytest.approx(1 - exact, abs=1e-3)
     some = np.array([0.9, 0.8, 1.0, 0.9])
     assert estimate_share(some, 30) == estimate(some)
 
@@ -285,11 +286,15 @@ def test_differences_are_paired_and_turn_round(study: Any, found: StudyResult) -
 
 def test_amounts_needed_come_from_the_curves(found: StudyResult) -> None:
     assert found.reference == "random + mean"
+    pairs = {(one.plan, one.reference) for one in found.needed}
+    first, second = (plan.name for plan in found.plans[:2])
+    assert pairs == {*((name, "random + mean") for name in (first, second)), (second, first)}
     assert found.units == ("items", "usd")
-    reference = next(plan for plan in found.plans if plan.name == found.reference)
+    by_name = {plan.name: plan for plan in found.plans}
     for one in found.needed:
-        plan = next(plan for plan in found.plans if plan.name == one.plan)
+        plan, reference = by_name[one.plan], by_name[one.reference]
         target = reference.points[found.sizes.index(one.size)].score.mae.value
+        assert target is not None
         curve = np.minimum.accumulate(np.array(plan.curve.mae, float))
         x = np.arange(1.0, len(curve) + 1) if one.unit == "items" else np.array(plan.curve.usd)
         if one.amount.value is None:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
 from harness.bank import ItemBank, parameter_names
+from harness.calibrate.assemble import calibrants
 from harness.calibrate.choices import make_choices
 from harness.calibrate.connect import check_connected
 from harness.calibrate.priors import Priors
@@ -276,12 +277,15 @@ def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
     }
     facts |= {"warnings": list(draws.warnings)} if draws.warnings else {}
     ability, sd = draws.abilities.mean(axis=0), draws.abilities.std(axis=0, ddof=1)
+    dates = {calibrant.agent: calibrant.date for calibrant in bank.calibrants}
     return replace(
         bank,
         items=tuple(items),
-        calibrants=tuple(
-            replace(calibrant, ability=(round(float(m), 4),), sd=(round(float(s), 4),))
-            for calibrant, m, s in zip(bank.calibrants, ability, sd, strict=True)
+        calibrants=calibrants(
+            draws.agents,
+            ability[:, None],
+            sd[:, None],
+            [dates.get(agent, "") for agent in draws.agents],
         ),
         provenance={**bank.provenance, "items_at": "medians of draws", "sampler": facts},
     )

@@ -188,6 +188,8 @@ def _plain(value: Any) -> str:
             return f"{value:,.6g}".replace("-", "−")
         case list() | tuple():
             return f"[{', '.join(map(_plain, value))}]"
+        case Mapping():
+            return ", ".join(f"{key}: {_plain(entry)}" for key, entry in value.items()) or "none"
         case _:
             return str(value)
 

@@ -78,7 +78,11 @@ def render_study_page(found: StudyResult) -> str:
             rmse_table=_by_size(found, lambda point: _points(point.score.rmse)),
             spearman_table=_by_size(found, lambda point: _plain(point.score.spearman)),
             kendall_table=_by_size(found, lambda point: _plain(point.score.kendall)),
-            needed_tables=[(unit, _needed_table(found, unit)) for unit in found.units],
+            needed_tables=[
+                (reference, unit, _needed_table(found, reference, unit))
+                for reference in dict.fromkeys(one.reference for one in found.needed)
+                for unit in found.units
+            ],
             coverage_tables=[
                 (level, covered, _width_table(found, place))
                 for place, (level, covered) in enumerate(coverage_by_size(found))
@@ -202,15 +206,13 @@ def _as_good(found: StudyResult, plan: PlanResult, size: int) -> bool:
     return plan.name == first or not separated(gap_between(found, first, plan.name, size))
 
 
-def _needed_table(found: StudyResult, unit: str) -> TableView:
+def _needed_table(found: StudyResult, reference: str, unit: str) -> TableView:
     """What each plan needs for the errors of the reference; for money and time as a share."""
     rows = []
     for plan in found.plans:
-        if plan.name == found.reference:
-            continue
         cells = []
         for size in found.sizes:
-            one = _needed(found, plan.name, size, unit)
+            one = _needed(found, (plan.name, reference, size, unit))
             if one is None:
                 cells.append(Cell(""))
             elif one.amount.value is None:
@@ -226,8 +228,8 @@ def _needed_table(found: StudyResult, unit: str) -> TableView:
     )
 
 
-def _needed(found: StudyResult, plan: str, size: int, unit: str) -> Needed | None:
-    return next((n for n in found.needed if (n.plan, n.size, n.unit) == (plan, size, unit)), None)
+def _needed(found: StudyResult, key: tuple[str, str, int, str]) -> Needed | None:
+    return next((n for n in found.needed if (n.plan, n.reference, n.size, n.unit) == key), None)
 
 
 def coverage_by_size(found: StudyResult) -> list[tuple[str, TableView]]:
@@ -346,5 +348,9 @@ def _agents(found: StudyResult) -> TableView:
 
 def _saving(found: StudyResult, best: PlanResult) -> Needed | None:
     """What the best plan needs for the reference's error at the largest size that both reach."""
-    there = [n for n in found.needed if n.plan == best.name and n.unit == "items"]
+    there = [
+        n
+        for n in found.needed
+        if (n.plan, n.reference, n.unit) == (best.name, found.reference, "items")
+    ]
     return there[-1] if there else None

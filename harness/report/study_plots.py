@@ -223,7 +223,9 @@ def _draw_differences(found: StudyResult) -> "Figure":
         value, low, high = 100 * _numbers([gap.value, gap.low, gap.high])
         axes.plot([low, high], [y, y], color=style.colour, linewidth=2.0, solid_capstyle="butt")
         axes.scatter([value], [y], s=26, marker=style.marker, color=style.colour, zorder=3)
-    axes.set_yticks(range(len(plans)), [_short(plan.name) for plan in plans])
+    names = [_short(plan.name) for plan in plans]
+    # a name with dollar signs is no formula
+    axes.set_yticks(range(len(plans)), names, parse_math=False)
     axes.set_ylim(len(plans) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)

@@ -1,7 +1,5 @@
 """The item with the largest gain."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,26 +29,16 @@ def pick(gains: Array, available: Truth) -> tuple[NDArray[np.intp], Truth]:
     return rows, np.asarray(masked[np.arange(len(rows)), rows] > -np.inf)
 
 
-def choose(
-    selector: Selector,
-    view: View,
-    pending: tuple[int, ...] = (),
-    prefer: Truth | None = None,
-) -> int | None:
+def choose(selector: Selector, view: View, prefer: Truth | None = None) -> int | None:
     """Row of the best available item for one agent; None if the selector wants no other.
 
     Args:
         view: with A = 1.
-        pending: rows of items in flight, beside those that the view says.
         prefer: ``(n,)`` items that are taken before others where gains nearly tie: the best of
             those within `NEAR_TIE` of the best item. It holds for criteria whose gains measure
             information, since 0 means none there; neither for chance nor for selectors from
             elsewhere.
     """
-    if pending:
-        flying = np.zeros_like(view.available) if view.pending is None else view.pending.copy()
-        flying[0, list(pending)] = True
-        view = replace(view, pending=flying)
     gains = gains_of(selector, view)
     (row,), (found,) = pick(gains, view.available)
     if not found:

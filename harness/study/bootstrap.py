@@ -53,7 +53,7 @@ def estimate_share(draws: Array, units: int) -> Estimate:
     interval is then that of Clopper and Pearson (1934).
 
     >>> estimate_share(np.ones(100), 10)
-    Estimate(value=1.0, low=0.691, high=1.0)
+    Estimate(value=1.0, low=0.692, high=1.0)
     """
     found = estimate(draws)
     certain = round(0.025 ** (1 / max(units, 1)), 3)

@@ -88,7 +88,8 @@ def measure_study(study: Study, progress: Ticks | None = None) -> StudyResult:
         tested=tuple(_agents(context)),
         plans=tuple(plans),
         differences=tuple(_differences(context)),
-        needed=tuple(_all_needed(context, reference, known)),
+        needed=tuple(_all_needed(context, reference, study.tested, known))
+        + tuple(_among_plans(context, reference, known)),
         verdict=(),
         warnings=(),
     )
@@ -364,10 +365,19 @@ def _reference(methods: Sequence[Method]) -> str:
     return next((name for name in ("random + mean", "random + IRT") if name in names), names[0])
 
 
-def _all_needed(context: _Context, reference: str, units: Sequence[str]) -> Iterator[Needed]:
+def _among_plans(context: _Context, reference: str, units: Sequence[str]) -> Iterator[Needed]:
+    """What the user's own plans need for the errors of the one that is named first."""
+    own = [tested for tested in context.study.tested if not tested.method.baseline]
+    first = own[0].method.name
+    return _all_needed(context, first, own, units) if first != reference else iter(())
+
+
+def _all_needed(
+    context: _Context, reference: str, plans: Sequence[Tested], units: Sequence[str]
+) -> Iterator[Needed]:
     base = next(t for t in context.study.tested if t.method.name == reference)
     base_errors, base_curve = context.error_by_size(base), context.curve(base)
-    for tested in context.study.tested:
+    for tested in plans:
         if tested is base:
             continue
         errors, curve = context.error_by_size(tested), context.curve(tested)

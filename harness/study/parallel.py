@@ -34,7 +34,9 @@ def mapped(
             progress(what, done, len(work))
         return
     with _pool(min(jobs, len(work))) as pool:
-        futures = [pool.submit(function, job) for job in work]
+        # processes start while work is handed in
+        with _without_interrupts():
+            futures = [pool.submit(function, job) for job in work]
         for done, future in enumerate(as_completed(futures), 1):
             future.result()
             progress(what, done, len(work))
@@ -47,7 +49,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     # threads of linear algebra in every process would only get in each other's way
     variables = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1")
     with _environment(variables):
-        pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_leave_interrupts)
+        pool = ProcessPoolExecutor(jobs, get_context("spawn"))
         try:
             yield pool
         except BaseException:
@@ -58,9 +60,15 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal, and only the first one should act on it: those
+    started meanwhile never see it, and this one once it is through."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

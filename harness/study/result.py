@@ -190,7 +190,8 @@ class StudyResult:
     cut: float | None
     resamples: int
     reference: str
-    """The plan that amounts are compared with."""
+    """The plan that all others are compared with in what they need; the user's own plans are
+    compared with the first of them too."""
     splits: tuple[SplitFacts, ...]
     tested: tuple[AgentFacts, ...]
     plans: tuple[PlanResult, ...]

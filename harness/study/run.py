@@ -23,11 +23,11 @@ from harness.study.splits import Split, make_splits
 from harness.trend import trend_prior
 
 _DRAWS = 20
-_CELLS = 20_000_000
-"""Draws × sessions × items of a baseline's curves: 160 MB a unit of cost at most, unless a single
-draw takes more."""
-_SAMPLE = 8
-"""Agents, and items, that a rehearsal runs."""
+_CELLS = 4_000_000
+"""Draws × sessions × items of a baseline: about ten arrays of 32 MB while it is made, unless a
+single draw takes more."""
+_FEW_AGENTS, _FEW_ITEMS = 64, 5
+"""That a rehearsal runs."""
 
 
 @dataclass(frozen=True)
@@ -151,22 +151,30 @@ def rehearse(plan: StudyPlan, responses: Responses, bank: ItemBank | None = None
     """
     splits = make_splits(responses, plan.split)
     fit = _fits(plan, responses, bank, splits[:1], 1, lambda *_: None)[0]
-    few = plan.model_copy(update={"sizes": (min(_SAMPLE, plan.sizes[-1]),)})
+    few = plan.model_copy(update={"sizes": (min(_FEW_ITEMS, plan.sizes[-1]),)})
     first = splits[0]
-    some = Split(first.name, first.calibrating, first.tested[:_SAMPLE], first.seed)
+    some = Split(first.name, first.calibrating, first.tested[:_FEW_AGENTS], first.seed)
     began = time.perf_counter()
     prepared = _prepare(few, responses, some, fit)
     for method in methods_of(few):
-        _test(_Job(few, method, prepared))
-    took = (time.perf_counter() - began) * plan.sizes[-1] / few.sizes[-1]
+        if method.entry is None:
+            _test(_Job(few, method, prepared))
+    ready = time.perf_counter()
+    for method in methods_of(few):
+        if method.entry is not None:
+            # the stopping rule may go on for much longer
+            entry = method.entry.model_copy(update={"stop": None})
+            _test(_Job(few, replace(method, entry=entry), prepared))
+    took = (time.perf_counter() - ready) * plan.sizes[-1] / few.sizes[-1]
     agents = sum(len(split.tested) for split in splits)
     fits = 0 if bank else len({split.calibrating.tobytes() for split in splits})
+    a_split = ready - began + took
     return Rehearsal(
         fits=fits,
         seconds_a_fit=fit.seconds,
         agents=max(len(split.tested) for split in splits),
         sessions=agents * len(plan.plans),
-        seconds=fits * fit.seconds + took * agents / len(some.tested),
+        seconds=fits * fit.seconds + a_split * agents / len(some.tested),
     )
 
 

@@ -1,9 +1,9 @@
 """All sessions of one plan: agents in lockstep, and what is kept of them.
 
 Memory: a selector's temporaries are held to the four megabytes of :func:`harness.batch.batches`,
-by testing agents in groups. What is kept of a session is 16 bytes for each of its items (its place
-in the test, and the predicted score after it; 16 more where costs are known) and about 100 bytes
-for each size: a thousand agents × ten seeds × a hundred items are 20 MB a plan.
+by testing agents in groups. What is kept of a session is 28 bytes for each of its items (its place
+in the test, and the predicted score and costs after it) and about 150 bytes for each size: a
+thousand agents × ten seeds × a hundred items are 30 MB a plan.
 """
 
 from collections import Counter

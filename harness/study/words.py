@@ -135,35 +135,42 @@ def _sizes_reached(plan: PlanResult) -> list[int]:
 
 
 def _savings(found: StudyResult, best: PlanResult) -> Iterator[str]:
-    """What the best plan and the first of the user's own need for the reference's errors."""
+    """What the best plan and the user's own need for the errors of others."""
     own = [plan.name for plan in found.plans if not plan.baseline]
-    names = dict.fromkeys([best.name, *own])
-    for name in names:
-        if name == found.reference:
-            continue
+    for name in dict.fromkeys([best.name, *own]):
         mine = [one for one in found.needed if one.plan == name]
-        for unit in found.units:
-            there = [one for one in mine if one.unit == unit]
-            if not there:
-                continue
-            last = there[-1]
-            yield _needs(found, last)
+        yield from _needs(found, [one for one in mine if one.reference == found.reference])
         if name == best.name:
-            yield from _matches([one for one in mine if one.unit == "items"])
+            yield from _matches(
+                [n for n in mine if n.unit == "items" and n.reference == found.reference]
+            )
+        yield from _needs(found, [one for one in mine if one.reference != found.reference])
 
 
-def _needs(found: StudyResult, one: Needed) -> str:
-    reference = next(plan for plan in found.plans if plan.name == one.reference)
-    error = next(p.score.mae for p in reference.points if p.size == one.size)
-    what = (
-        f"the error of '{one.reference}' after {one.size} items ({points(Estimate(error.value))})"
-    )
-    if one.amount.value is None:
+def _needs(found: StudyResult, there: Sequence[Needed]) -> Iterator[str]:
+    """What one plan needs for the last of another's errors that it reaches, in all units."""
+    if not there:
+        return
+    items = [one for one in there if one.unit == "items"] or list(there)
+    reached = [one.size for one in there if one.amount.value is not None]
+    size = max(reached, default=items[-1].size)
+    first = items[0]
+    reference = next(plan for plan in found.plans if plan.name == first.reference)
+    error = next(p.score.mae for p in reference.points if p.size == size)
+    what = f"the error of '{first.reference}' after {size} items ({points(Estimate(error.value))})"
+    if not reached:
         most = max(found.sizes)
-        return f"'{one.plan}' does not reach {what} within {most} items."
-    if one.unit == "items":
-        return f"'{one.plan}' reaches {what} with {number(one.amount, noun=' items')}."
-    return f"'{one.plan}' reaches {what} for {percents(one.share)} of its {_UNITS[one.unit]}."
+        yield f"'{first.plan}' does not reach {what} within {most} items."
+        return
+    parts = []
+    for one in there:
+        if one.size != size or one.amount.value is None:
+            continue
+        if one.unit == "items":
+            parts.append(f"with {number(one.amount, noun=' items')}")
+        else:
+            parts.append(f"for {percents(one.share)} of its {_UNITS[one.unit]}")
+    yield f"'{first.plan}' reaches {what} {listed(parts)}."
 
 
 def _matches(there: Sequence[Needed]) -> Iterator[str]:
@@ -196,7 +203,7 @@ def _honesty(found: StudyResult, best: PlanResult) -> Iterator[str]:
     }
     match sorted(verdicts):
         case ["true"]:
-            end = "as they should"
+            end = "nothing speaks against them"
         case ["narrow"] | ["narrow", "true"]:
             end = "some are too narrow" if "true" in verdicts else "they are too narrow"
         case ["true", "wide"] | ["wide"]:
