@@ -1,6 +1,7 @@
 """What the calibrating agents, and their dates, say of a new agent's ability before any answer."""
 
 import re
+from typing import Literal
 
 import numpy as np
 
@@ -89,6 +90,34 @@ def agent_prior(bank: ItemBank, date: str = "") -> Prior:
     """
     trend = trend_prior(bank, date) if date else None
     return trend or population_prior(bank)
+
+
+PriorName = Literal["auto", "trend", "population", "normal"]
+
+
+def named_prior(name: PriorName, bank: ItemBank, date: str = "") -> Prior:
+    """A prior by its name in a plan, for an agent of a date.
+
+    Raises:
+        PlanError: there is no trend.
+    """
+    match name:
+        case "auto":
+            return agent_prior(bank, date)
+        case "population":
+            return population_prior(bank)
+        case "normal":
+            return Prior(bank.mean, bank.sd, bank.correlation)
+        case "trend":
+            prior = trend_prior(bank, date) if date else None
+            if prior is None:
+                raise PlanError(
+                    f"there is no trend of ability for this agent: bank {bank.name!r} needs the "
+                    f"dates of at least {FEWEST_DATED} calibrating agents (the column date of its "
+                    "agents.csv), and the agent a date (--agent-date, or in the outcomes); use "
+                    "population or auto"
+                )
+            return prior
 
 
 def year_of(date: str) -> float:

@@ -93,7 +93,7 @@ def commands(
 
 COMMANDS = dict(commands())
 REPORTING = [
-    *("run", "resume", "report", "replay", "simulate", "calibrate", "doctor"),
+    *("run", "resume", "report", "replay", "simulate", "calibrate", "doctor", "study"),
     *("compare", "rescore", "bank init", "models", "abilities"),
     *("bank import", "bank export", "bank link"),
     *("bank show", "bank check", "env list", "env check", "env build"),

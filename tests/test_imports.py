@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"irt"}),
     frozenset({"ability"}),
     frozenset({"bank"}),
-    frozenset({"bank_files", "bank_init", "prior", "trend"}),
+    frozenset({"bank_files", "bank_init", "prior"}),
     frozenset({"exchange"}),
     frozenset({"score"}),
     frozenset({"select"}),

@@ -68,13 +68,13 @@ def simulated(seed: int, agents: int = 24, items: int = 15, trials: int = 1) -> 
     [
         ({"plans": [{"select": "best"}]}, r"entry 'plans\[1\].select': unknown selector 'best'"),
         ({"plans": [{}, {"stop": "sd<"}]}, r"entry 'plans\[2\].stop': stopping rule 'sd<'"),
-        ({"plans": [{"prior": "0,-1"}]}, r"entry 'plans\[1\].prior': must be auto, population"),
+        ({"plans": [{"prior": "0,-1"}]}, r"entry 'plans\[1\].prior': must be auto, trend"),
         ({"plans": [{"estimator": "best"}]}, r"entry 'plans\[1\].estimator'"),
         ({"plans": [{"width": 0}]}, r"entry 'plans\[1\].width'"),
         ({"plans": [{"per": "euro"}]}, r"entry 'plans\[1\].per': 'euro' is none of"),
         ({"plans": [{"select": "min-variance/usd", "per": "usd"}]}, "one cost unit is enough"),
         ({"plans": [{"seed": 1}]}, r"entry 'plans\[1\].seed': is not known"),
-        ({"plans": [{}, {}]}, "two plans are called 'min-variance'"),
+        ({"plans": [{}, {}]}, "two plans are called 'max-information'"),
         ({"plans": []}, "entry 'plans'"),
         ({"split": {"by": "luck"}}, "entry 'split.by': 'luck' is none of"),
         ({"split": {"by": "date", "share": 1.5}}, "entry 'split.share'"),
@@ -427,12 +427,12 @@ def test_items_are_numbered_as_in_the_responses() -> None:
 
 def test_trend_needs_dates() -> None:
     responses = replace(simulated(7), date=("",) * 24)
-    with pytest.raises(PlanError, match="prior trend needs a date of every agent"):
+    with pytest.raises(PlanError, match="there is no trend of ability"):
         run_study(study_plan(plans=[{"prior": "trend"}]), responses)
 
 
 def test_a_plan_that_cannot_be_followed_is_named() -> None:
-    with pytest.raises(PlanError, match="plan 'cheap': min-variance/usd needs a positive"):
+    with pytest.raises(PlanError, match="plan 'cheap': max-information/usd needs a positive"):
         run_study(study_plan(plans=[{"name": "cheap", "per": "usd"}]), simulated(7))
 
 

@@ -15,6 +15,7 @@ from harness.cli.models import models
 from harness.cli.rescore import rescore
 from harness.cli.sessions import report, resume, run
 from harness.cli.studies import replay, simulate
+from harness.cli.study import study
 from harness.errors import HarnessError
 
 INTERRUPTED = 130
@@ -50,7 +51,7 @@ def cli() -> None:
 
 
 for command in (
-    *(run, resume, rescore, compare, report, replay, simulate),
+    *(run, resume, rescore, compare, report, replay, simulate, study),
     *(calibrate, models, abilities, bank, env, doctor),
 ):
     cli.add_command(command)

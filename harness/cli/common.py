@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import click
 import yaml
@@ -16,7 +16,7 @@ from harness.bank import ItemBank
 from harness.errors import InputError, PlanError
 from harness.events import Plan, default_selector
 from harness.grammar import parse_estimator, parse_selector, parse_stop
-from harness.prior import agent_prior, population_prior, trend_prior
+from harness.prior import PriorName, named_prior
 from harness.select import PerCost, Unit
 from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
 
@@ -185,22 +185,8 @@ def parse_prior(text: str, bank: ItemBank, date: str = "") -> Prior:
     Raises:
         PlanError: the text cannot be read, or there is no trend.
     """
-    match text.strip():
-        case "auto":
-            return agent_prior(bank, date)
-        case "population":
-            return population_prior(bank)
-        case "normal":
-            return Prior(bank.mean, bank.sd, bank.correlation)
-        case "trend":
-            prior = trend_prior(bank, date) if date else None
-            if prior is None:
-                raise PlanError(
-                    f"there is no trend of ability for this agent: bank {bank.name!r} needs the "
-                    "dates of at least ten calibrating agents (the column date of its "
-                    "agents.csv), and the agent a date (--agent-date, or in the outcomes)"
-                )
-            return prior
+    if text in get_args(PriorName):
+        return named_prior(cast(PriorName, text), bank, date)
     try:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:

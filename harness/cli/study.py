@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--select",
     multiple=True,
-    help="Without PLAN: a selector to test, several times for several; min-variance by default.",
+    help="Without PLAN: a selector to test, several times for several; max-information by default.",
 )
 @click.option("--sizes", metavar="N,…", help="Numbers of items to compare at.")
 @click.option("--seeds", type=click.IntRange(1), help="How often all is repeated.")
@@ -110,7 +110,7 @@ def _asked(
     elif bank is None or responses is None:
         raise PlanError("give a plan file, or both --bank and --responses")
     else:
-        chosen = [{"select": text} for text in select or ("min-variance",)]
+        chosen = [{"select": text} for text in select or ("max-information",)]
         found = parse_study(
             {
                 "name": responses.name,

@@ -84,7 +84,7 @@ def _shared(cells: Cells, prior: Prior) -> Posteriors:
         width = _smallest_sd(log_weights, spacing)
         weight = weights.max(axis=0, initial=0.0)
         below, above = weight[0] > 1e-9, weight[-1] > 1e-9
-        if not below and not above and spacing <= min(width / 4, 0.05 * sd):
+        if not below and not above and spacing <= (1 + 1e-9) * min(width / 4, 0.05 * sd):
             return Posteriors(nodes[None], weights, np.full((len(weights), 1, 1), spacing))
         # a little finer than needed, so that a curvature found on coarse nodes need not be exact
         step = min(step, width / 5, 0.05 * sd)

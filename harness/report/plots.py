@@ -29,6 +29,8 @@ _VARIABLES = {
 _STYLE: Any = {
     # text stays text: small, searchable, and in the reader's font
     "svg.fonttype": "none",
+    # names of agents and items may hold dollar signs
+    "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
@@ -11,7 +11,8 @@ from harness.ability import Prior
 from harness.errors import HarnessError, PlanError
 from harness.grammar import parse_estimator, parse_selector, parse_stop
 from harness.irt import Model
-from harness.select import Estimator, MinExpectedVariance, PerCost, Selector, Unit
+from harness.prior import PriorName
+from harness.select import Estimator, MaxInformation, PerCost, Selector, Unit
 from harness.stop import Rule
 
 By = Literal["random", "date", "family", "none"]
@@ -35,14 +36,12 @@ def _read(parse: Callable[[str], Any]) -> PlainValidator:
     return PlainValidator(read)
 
 
-PriorChoice = Literal["auto", "population", "trend"] | tuple[float, float]
-"""``trend`` follows the abilities of the calibrating agents over their dates; ``auto`` does so
-where dates are known and takes the population of the bank elsewhere. Two numbers are a mean and
-an sd."""
+PriorChoice = PriorName | tuple[float, float]
+"""Two numbers are a mean and an sd."""
 
 
 def _read_prior(value: Any) -> PriorChoice:
-    if value in ("auto", "population", "trend"):
+    if value in get_args(PriorName):
         return value  # type: ignore[no-any-return]
     parts = value.split(",") if isinstance(value, str) else value
     try:
@@ -50,7 +49,8 @@ def _read_prior(value: Any) -> PriorChoice:
         Prior((mean,), (sd,))
     except (TypeError, ValueError, PlanError):
         raise ValueError(
-            f"must be auto, population, trend, or a mean and an sd as in '0,1.5', not {value!r}"
+            "must be auto, trend, population, normal, or a mean and an sd as in '0,1.5', not "
+            f"{value!r}"
         ) from None
     return mean, sd
 
@@ -64,7 +64,7 @@ class PlanEntry(_Entry):
 
     name: str = ""
     """The selector's text where none is given."""
-    select: Annotated[Selector, _read(parse_selector)] = Field(default_factory=MinExpectedVariance)
+    select: Annotated[Selector, _read(parse_selector)] = Field(default_factory=MaxInformation)
     per: Unit | None = None
     """Gains per expected dollar or second."""
     stop: Annotated[Rule | None, _read(parse_stop)] = None

@@ -12,6 +12,7 @@ from harness.calibrate import calibrate
 from harness.errors import PlanError, ResponsesError
 from harness.events import Plan
 from harness.irt import Array, Model
+from harness.prior import named_prior
 from harness.responses import Responses
 from harness.select import Random
 from harness.study.baselines import middling, plain_means
@@ -20,7 +21,6 @@ from harness.study.parallel import Ticks, mapped
 from harness.study.plan_file import PlanEntry, PriorChoice, StudyPlan
 from harness.study.sessions import Asked, Sessions, joined, run_sessions
 from harness.study.splits import Split, make_splits
-from harness.trend import trend_prior
 
 _DRAWS = 20
 _CELLS = 4_000_000
@@ -309,16 +309,8 @@ def _prior(bank: ItemBank, choice: PriorChoice, date: str) -> Prior:
     match choice:
         case (mean, sd):
             return Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
-        case "population":
-            return Prior(bank.mean, bank.sd, bank.correlation)
         case _:
-            found = trend_prior(bank, date) if date else None
-            if found is None and choice == "trend":
-                raise PlanError(
-                    "prior trend needs a date of every agent, and ten or more of those that the "
-                    f"bank {bank.name!r} was calibrated on; use population or auto"
-                )
-            return found or Prior(bank.mean, bank.sd, bank.correlation)
+            return named_prior(choice, bank, date)
 
 
 def _gathered(method: Method, prepared: Sequence[_Prepared], parts: Sequence[Sessions]) -> Tested:

@@ -1,3 +1,0 @@
-from harness.prior import trend_prior
-
-__all__ = ['trend_prior']
