@@ -29,11 +29,22 @@ from harness.events import (
     Voided,
 )
 from harness.grammar import parse_estimator, parse_selector, parse_stop
-from harness.score import ScorePrediction, predict_score
-from harness.select import MaxInformation, MinExpectedVariance, PerCost, Random, Selector
+from harness.prior import agent_prior
+from harness.score import ScorePrediction, predict_score, predict_scores
+from harness.select import (
+    DecideScore,
+    MaxInformation,
+    MinExpectedVariance,
+    PerCost,
+    Random,
+    ScoreVariance,
+    Selector,
+)
 from harness.session import Session, fold
 from harness.stop import (
+    Decided,
     Exhausted,
+    HalfWidth,
     MaxCost,
     MaxItems,
     MaxSeconds,
@@ -47,9 +58,12 @@ __all__ = [
     "Answered",
     "Chosen",
     "Cost",
+    "DecideScore",
+    "Decided",
     "Event",
     "Evidence",
     "Exhausted",
+    "HalfWidth",
     "Item",
     "ItemBank",
     "Launch",
@@ -65,12 +79,14 @@ __all__ = [
     "Random",
     "Rule",
     "ScorePrediction",
+    "ScoreVariance",
     "SdBelow",
     "Selector",
     "Session",
     "Started",
     "Stopped",
     "Voided",
+    "agent_prior",
     "all_of",
     "any_of",
     "fold",
@@ -79,5 +95,6 @@ __all__ = [
     "parse_selector",
     "parse_stop",
     "predict_score",
+    "predict_scores",
     "save_bank",
 ]

@@ -86,7 +86,13 @@ def _bank_facts(bank: ItemBank) -> dict[str, object]:
         "name": bank.name,
         "hash": bank.hash,
         "description": bank.description,
-        "population": {"mean": bank.mean, "sd": bank.sd, "correlation": bank.correlation},
+        "trials": bank.trials,
+        "population": {
+            "mean": bank.mean,
+            "sd": bank.sd,
+            "correlation": bank.correlation,
+            "specific_sd": bank.specific_sd,
+        },
         "provenance": dict(bank.provenance),
         "sources": {name: source.location for name, source in bank.sources.items()},
         "most_information_at": [round(float(x), 3) for x in best],
@@ -118,6 +124,14 @@ def _print_bank(bank: ItemBank, sort: Sorting | None) -> None:
         console.print(f"  {key}: {value}", highlight=False, markup=False)
     for line in _calibrant_lines(bank):
         console.print(f"  {line}", highlight=False)
+    if bank.trials > 1:
+        console.print(f"  the score is the mean over {bank.trials} trials of each item")
+    if bank.specific_sd:
+        console.print(
+            "  ability in one session differs from that on the whole bank by an sd of "
+            f"{bank.specific_sd:.2f}",
+            highlight=False,
+        )
     where = ", ".join(f"{x:.2f}" for x in peak)
     console.print(f"  measures best at ability {where}", highlight=False)
     table = Table("item", "model", "categories", box=None)

@@ -260,6 +260,11 @@ def _population(bank: ItemBank) -> str:
         for j in range(i + 1, len(names))
         if bank.correlation
     ]
+    if bank.specific_sd:
+        specific = _number(bank.specific_sd)
+        parts.append(f"ability in one session differs from it by an sd of {specific}")
+    if bank.trials > 1:
+        parts.append(f"its score is the mean over {bank.trials} trials of each item")
     return "; ".join(parts)
 
 
