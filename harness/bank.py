@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 
 from harness import irt
-from harness.ability import correlation_problem
+from harness.ability import Prior, correlation_problem, mixed
 from harness.errors import BankError
 from harness.irt import Array, Model, Table
 
 _FREE_ASYMPTOTES: dict[Model, int] = {"3pl": 1, "4pl": 2}
+
+
+_KERNEL = 0.5
+"""Sd of the normal around each calibrating agent, in sds of the population."""
+_NORMAL = 10
+"""How many calibrating agents the normal population weighs as much as."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,37 @@ class ItemBank:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @cached_property
+    def population(self) -> Prior:
+        """What is believed of an agent of which nothing is known: one like the calibrating agents.
+
+        Real agents are no normal population: most are of one generation, some far behind it. Their
+        distribution is a kernel density of the calibrating agents' abilities (Rosenblatt 1956), on
+        centres half an sd apart, mixed with the normal of ``mean`` and ``sd`` as if that were ten
+        agents more. Without such agents, and with several abilities, it is that normal.
+
+        >>> agents = tuple(Calibrant(f"a{k}", (1.0,), (0.1,)) for k in range(30))
+        >>> bank = ItemBank("demo", (Item("i", "2pl", (1.0,), (0.0,)),), calibrants=agents)
+        >>> bank.population.mixture
+        ((0.25, 0.0, 1.0), (0.75, 1.0, 0.5))
+        """
+        if len(self.mean) > 1 or not self.calibrants:
+            return Prior(self.mean, self.sd, self.correlation)
+        mean, sd = self.mean[0], self.sd[0]
+        width = _KERNEL * sd
+        place = (np.array([calibrant.ability[0] for calibrant in self.calibrants]) - mean) / width
+        # each agent counts at the two centres beside it, by nearness
+        below = np.floor(place)
+        centres, where = np.unique(np.concatenate([below, below + 1]), return_inverse=True)
+        share = np.bincount(where, weights=np.concatenate([below + 1 - place, place - below]))
+        agents = len(place)
+        kernels = [
+            (float(f"{weight:.6g}"), float(mean + centre * width), width)
+            for centre, weight in zip(centres, share / (agents + _NORMAL), strict=True)
+            if weight > 0
+        ]
+        return mixed(((_NORMAL / (agents + _NORMAL), mean, sd), *kernels))
+
+    @cached_property
     def table(self) -> Table:
         """The bank compiled onto its default nodes, parameter uncertainty folded in."""
         return compile_bank(self, irt.grid(self.mean, self.sd))
@@ -260,6 +297,7 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
         location_sd=np.array([_location_sd(item, bank) for item in bank.items]),
         repeats=_repeats(bank, groups, spreads, nodes, k_max) if bank.trials > 1 else None,
         specific_sd=bank.specific_sd,
+        log_population=bank.population.log_weights(nodes),
     )
 
 

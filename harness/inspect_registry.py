@@ -19,7 +19,6 @@ from harness.bank_files import find_bank, load_bank
 from harness.environments import Environment
 from harness.events import Launch, Plan, Started, default_selector
 from harness.grammar import parse_selector, parse_stop
-from harness.prior import population_prior
 from harness.runners.agents import resolve_agent
 from harness.runners.inspect import SessionSource, World, make_task
 from harness.runners.live import LOGS, container_label, errands, new_folder
@@ -56,7 +55,7 @@ def adaptive(
     plan = Plan(
         default_selector(len(items.mean)) if select == "auto" else parse_selector(select),
         parse_stop(stop),
-        population_prior(items),
+        items.population,
         seed=seed,
         width=width,
     )

@@ -345,6 +345,8 @@ class Table:
     """``(n,)`` sd of each item's difficulty, in population sds; 0 where it counts as known."""
     repeats: Repeats | None = None
     """Where the score of an item is its mean over several trials; None for a single one."""
+    log_population: Array = field(default_factory=lambda: np.zeros(0))
+    """``(Q,)`` log-probabilities of the nodes in the population that agents come from."""
     specific_sd: float = 0.0
     """Sd of how far ability on the items of one session lies from ability on the whole bank."""
 

@@ -5,48 +5,12 @@ from typing import Literal
 
 import numpy as np
 
-from harness.ability import Prior, mixed
+from harness.ability import Prior
 from harness.bank import ItemBank
 from harness.errors import PlanError
 
 FEWEST_DATED = 10
 """Calibrating agents with a date that a trend needs."""
-_KERNEL = 0.5
-"""Sd of the normal around each calibrating agent, in sds of the population."""
-_NORMAL = 10
-"""How many calibrating agents the normal population weighs as much as."""
-
-
-def population_prior(bank: ItemBank) -> Prior:
-    """Prior for an agent of which nothing is known: the population of the calibrating agents.
-
-    Real agents are no normal population: most are of one generation, some far behind it. Their
-    distribution is a kernel density of the calibrating agents' abilities (Rosenblatt 1956), on
-    centres half an sd apart, mixed with the bank's normal as if that were ten agents more.
-
-    >>> from harness.bank import Calibrant, Item
-    >>> agents = tuple(Calibrant(f"a{k}", (1.0,), (0.1,)) for k in range(30))
-    >>> bank = ItemBank("demo", (Item("i", "2pl", (1.0,), (0.0,)),), calibrants=agents)
-    >>> population_prior(bank).mixture
-    ((0.25, 0.0, 1.0), (0.75, 1.0, 0.5))
-    """
-    normal = Prior(bank.mean, bank.sd, bank.correlation)
-    if len(bank.mean) > 1 or not bank.calibrants:
-        return normal
-    mean, sd = bank.mean[0], bank.sd[0]
-    width = _KERNEL * sd
-    place = (np.array([calibrant.ability[0] for calibrant in bank.calibrants]) - mean) / width
-    # each agent counts at the two centres beside it, by nearness
-    below = np.floor(place)
-    centres, where = np.unique(np.concatenate([below, below + 1]), return_inverse=True)
-    share = np.bincount(where, weights=np.concatenate([below + 1 - place, place - below]))
-    agents = len(place)
-    kernels = [
-        (float(f"{weight:.6g}"), float(mean + centre * width), width)
-        for centre, weight in zip(centres, share / (agents + _NORMAL), strict=True)
-        if weight > 0
-    ]
-    return mixed(((_NORMAL / (agents + _NORMAL), mean, sd), *kernels))
 
 
 def trend_prior(bank: ItemBank, date: str) -> Prior | None:
@@ -89,7 +53,7 @@ def agent_prior(bank: ItemBank, date: str = "") -> Prior:
     (0.0,)
     """
     trend = trend_prior(bank, date) if date else None
-    return trend or population_prior(bank)
+    return trend or bank.population
 
 
 PriorName = Literal["auto", "trend", "population", "normal"]
@@ -105,7 +69,7 @@ def named_prior(name: PriorName, bank: ItemBank, date: str = "") -> Prior:
         case "auto":
             return agent_prior(bank, date)
         case "population":
-            return population_prior(bank)
+            return bank.population
         case "normal":
             return Prior(bank.mean, bank.sd, bank.correlation)
         case "trend":

@@ -9,7 +9,7 @@ from scipy.stats import linregress
 from harness.ability import Prior, mixed, normalise
 from harness.bank import Calibrant, Item, ItemBank
 from harness.errors import PlanError
-from harness.prior import FEWEST_DATED, agent_prior, population_prior, trend_prior, year_of
+from harness.prior import FEWEST_DATED, agent_prior, trend_prior, year_of
 
 ITEMS = (Item("i", "2pl", (1.0,), (0.0,)),)
 
@@ -59,7 +59,7 @@ def test_without_enough_dates_the_population_is_the_prior() -> None:
     same = bank_of(np.full(20, 2021.0), np.arange(20.0))
     for bank in (few, same, ItemBank("none", ITEMS, mean=(0.3,), sd=(1.5,))):
         assert trend_prior(bank, "2022") is None
-        assert agent_prior(bank, "2022") == population_prior(bank)
+        assert agent_prior(bank, "2022") == bank.population
     nobody = ItemBank("none", ITEMS, mean=(0.3,), sd=(1.5,))
     assert agent_prior(nobody, "2022") == Prior((0.3,), (1.5,))
 
@@ -87,7 +87,7 @@ NODES = np.linspace(-9, 9, 721)[:, None]
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=60))
 def test_the_population_has_the_moments_of_its_agents(abilities: list[float]) -> None:
     bank = bank_of(np.full(len(abilities), 2020.0), np.array(abilities))
-    prior = population_prior(bank)
+    prior = bank.population
     weights = normalise(prior.log_weights(NODES))
     mean = weights @ NODES[:, 0]
     assert sum(weight for weight, _, _ in prior.mixture) == pytest.approx(1, abs=1e-4)
@@ -101,7 +101,7 @@ def test_the_population_has_the_moments_of_its_agents(abilities: list[float]) ->
 
 def test_two_generations_make_two_modes() -> None:
     bank = bank_of(np.full(100, 2020.0), np.repeat([-2.5, 3.0], 50))
-    density = np.exp(population_prior(bank).log_weights(NODES))
+    density = np.exp(bank.population.log_weights(NODES))
     valley = density[np.searchsorted(NODES[:, 0], 0.3)]
     assert density[NODES[:, 0] < -1].max() > 2 * valley
     assert density[NODES[:, 0] > 1.5].max() > 2 * valley

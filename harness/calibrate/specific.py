@@ -14,7 +14,6 @@ from harness.bank import ItemBank
 from harness.batch import administer
 from harness.events import Plan
 from harness.irt import Array, Table
-from harness.prior import population_prior
 from harness.responses import Responses
 from harness.responses.drawn import draw_trials
 from harness.score import predict_scores
@@ -42,7 +41,7 @@ def estimate_specific_sd(bank: ItemBank, responses: Responses) -> float:
     # a single trial is what sessions see, and what they are held against here
     table = replace(bank.table, repeats=None, specific_sd=0.0)
     outcomes = draw_trials(table, responses, seed=0).category
-    plan = Plan(prior=population_prior(bank))
+    plan = Plan(prior=bank.population)
     n = len(table.ids)
     tested = np.flatnonzero((outcomes >= 0).sum(axis=1) >= FEWEST_ITEMS)
     if len(tested) < FEWEST_AGENTS:

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.errors import PlanError
 from harness.irt import Array, Table
-from harness.select.derived import per_table, population
+from harness.select.derived import per_table
 from harness.select.text import number, quoted
 from harness.select.view import WINDOW, View, uniform
 
@@ -84,4 +84,4 @@ class Window:
 @per_table
 def expected_in_population(table: Table) -> Array:
     """``(n,)`` expected score of each item for an agent drawn from the population."""
-    return np.asarray(table.expected_score @ np.exp(population(table).log_weights(table.nodes)))
+    return np.asarray(table.expected_score @ np.exp(table.log_population))

@@ -13,7 +13,7 @@ from harness.ability import normalise
 from harness.errors import PlanError
 from harness.irt import Array, Table
 from harness.select.choose import pick
-from harness.select.derived import per_table, population
+from harness.select.derived import per_table
 from harness.select.futures import gains_of
 from harness.select.text import number
 from harness.select.view import (
@@ -159,7 +159,7 @@ def simulated(
     """
     n, k, _ = table.log_p.shape
     size = max(1, _CHUNK // (n * k))
-    log_prior = population(table).log_weights(table.nodes)
+    log_prior = table.log_population
     taken = []
     for start in range(0, len(allowed), size):
         available = allowed[start : start + size].copy()
