@@ -213,7 +213,7 @@ def test_exposure_counts_the_tests_with_an_item(studies: Any) -> None:
 def test_without_a_limit_all_begin_with_the_same_item(studies: Any) -> None:
     bank = bank_of(np.random.default_rng(11), n=60)
     limit = studies.exposure.Limit("none", "max-information")
-    order = studies.exposure.drawn(bank, limit, Prior(), 20, repeats=2)
+    order = studies.exposure.drawn(bank, limit, 20, repeats=2)
     assert order.shape == (20, studies.exposure.LENGTH)
     assert len(set(order[:, 0])) == 1
     # nothing but the seed differs between the tests of one agent, and it has no say here

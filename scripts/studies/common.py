@@ -1,7 +1,7 @@
 """What the studies share: outcomes, banks with the agents that they have not seen, endings."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from harness.batch import administer, batches
 from harness.calibrate import calibrate
 from harness.events import Plan
 from harness.irt import Array, Model, Table
-from harness.prior import population_prior
 from harness.responses import Responses, read_responses
 from harness.responses.drawn import draw_trials
 from harness.stop import Rule
@@ -135,12 +134,18 @@ def seeds_of(world: World) -> NDArray[np.int64]:
 
 
 def simulated(bank: ItemBank, agents: int, seed: int) -> Indices:
-    """``(A, n)`` outcomes of agents of the bank's population, as the bank says they would be."""
-    rng = np.random.default_rng(seed)
-    table, prior = bank.table, population_prior(bank)
-    node = rng.choice(len(table.nodes), size=agents, p=np.exp(prior.log_weights(table.nodes)))
+    """``(A, n)`` outcomes of agents as able as those that calibrated the bank."""
+    abilities = bank.population.draw(agents, np.random.default_rng([seed, 1]))
+    return simulated_at(bank, abilities[:, 0], seed)
+
+
+def simulated_at(bank: ItemBank, abilities: Array, seed: int) -> Indices:
+    """``(A, n)`` outcomes that the bank says agents of these abilities ``(A,)`` would have."""
+    rng = np.random.default_rng([seed, 0])
+    table = bank.table
+    node = np.abs(table.nodes[:, 0] - abilities[:, None]).argmin(axis=1)
     below = np.cumsum(table.p[:, :, node], axis=1)[:, :-1]
-    return np.asarray((rng.random((len(table.ids), 1, agents)) > below).sum(axis=1).T)
+    return np.asarray((rng.random((len(table.ids), 1, len(node))) > below).sum(axis=1).T)
 
 
 # --- sessions ---------------------------------------------------------------------------------
@@ -229,6 +234,3 @@ def weighted_quantile(weights: Array, unit: Indices, values: Array, share: float
     total = np.cumsum(weights[:, unit[order]], axis=1)
     at = (total >= share * total[:, -1:] - 1e-9).argmax(axis=1)
     return np.asarray(values[order][at])
-
-
-Share = Callable[[Array], Array]

@@ -1,32 +1,42 @@
 """Limits on how often a task is shown, and what they cost in precision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
 
 from harness.bank import ItemBank
+from harness.batch import batches
 from harness.events import Plan
 from harness.grammar import parse_selector
 from harness.irt import Array
-from harness.prior import population_prior
 from harness.select import Selector
 from harness.study.bootstrap import Estimate, estimate, overlap, weighted_means
-from studies.common import Indices, Run, World, held_out, path, seeds_of, simulated, weights_for
+from studies.common import Indices, Run, World, held_out, path, simulated_at, weights_for
 from studies.pages import Line, facts, figure, page, table, told, verdict
 
 TITLE = "Limits on exposure"
 NEEDS = ("swebench_verified",)
 LENGTH = 30
 SIZES = (20, 30)
-AGENTS = 5000
-"""Simulated."""
-CHANCE = 2.0
-"""Standard errors by which chance may take the largest exposure above the rate."""
+AGENTS = 3000
+"""Simulated, of each kind."""
+CHANCE = 0.025
+"""Probability that chance alone takes the exposure of any item as far above the rate as is let
+pass: shared out among the items (Bonferroni)."""
 REPEATS = 10
 """Tests of each held-out agent, with other coins each."""
+GROUPS = 10
+"""Groups of as many simulated agents as are held out, tested as often: what chance does."""
+MANY, FEW, REAL = "simulated", "few simulated", "held out"
+"""Kinds of agents: as able as the calibrating ones, which is what limits are fitted to; groups of
+the same; and real ones."""
 INNER = "max-information"
 RATES = (0.3, 0.2, 0.1)
+MOST_USED = 150
+"""Tasks in the figure."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,8 @@ class Result:
     """Exposure of every item ``(n,)``, largest first, for each kind of agents."""
     unused: dict[str, float]
     """Share of items that no agent was given."""
-    overlap: Estimate
-    """Of the tests of two simulated agents, over the whole test."""
+    overlap: float
+    """Mean share of tasks that the tests of two simulated agents have in common."""
     error: list[Estimate]
     """Of the held-out agents, at the sizes."""
     worse: list[Estimate]
@@ -78,6 +88,8 @@ def run(run: Run) -> str:
     worlds = held_out(run, responses)
     agent = np.concatenate([np.tile(world.agents, REPEATS) for world in worlds])
     weights, unit = weights_for(run, agent)
+    bank, size, n = worlds[0].bank, len(worlds[0].agents), len(responses.items)
+    agents = simulated_agents(run)
     results: list[Result] = []
     base: Array | None = None
     for limit in limits(run):
@@ -85,22 +97,28 @@ def run(run: Run) -> str:
         error, sd, order = tested(worlds, parse_selector(limit.select))
         errors = weighted_means(weights, unit, error)
         base = errors if base is None else base
-        shown = used(drawn(run, worlds[0].bank, limit), len(responses.items))
-        exposures = [
-            exposure(part, len(responses.items))
-            for part in np.split(order, np.cumsum([len(w.agents) * REPEATS for w in worlds])[:-1])
-        ]
-        real = np.mean(exposures, axis=0)
-        ones = np.ones((1, len(shown)))
+        sizes = [len(world.agents) * REPEATS for world in worlds]
+        real = np.split(order, np.cumsum(sizes)[:-1])
+        kinds = {
+            MANY: [drawn(bank, limit, agents)],
+            FEW: list(np.split(drawn(bank, limit, GROUPS * size * REPEATS, REPEATS), GROUPS)),
+            REAL: real,
+        }
+        exposures = {
+            kind: np.mean([exposure(part, n) for part in parts], axis=0)
+            for kind, parts in kinds.items()
+        }
+        unused = {
+            kind: float(np.mean([(exposure(part, n) == 0).mean() for part in parts]))
+            for kind, parts in kinds.items()
+        }
+        shown = used(kinds[MANY][0], n)
         results.append(
             Result(
                 limit,
-                {"simulated": -np.sort(-shown.mean(axis=0)), "held out": real},
-                {
-                    "simulated": float((~shown.any(axis=0)).mean()),
-                    "held out": float(np.mean([(one == 0).mean() for one in exposures])),
-                },
-                estimate(overlap(np.repeat(ones, 2, axis=0), shown)),
+                exposures,
+                unused,
+                float(overlap(np.ones((1, len(shown))), shown)[0]),
                 [estimate(column) for column in errors.T],
                 [estimate(column) for column in (errors - base).T],
                 [estimate(column) for column in weighted_means(weights, unit, sd).T],
@@ -110,7 +128,7 @@ def run(run: Run) -> str:
     return page(
         "exposure",
         TITLE,
-        lead(results, simulated_agents(run)),
+        lead(results, agents, size),
         facts([("swebench_verified", responses)]),
         [about(run, worlds), *sections(results), picture(run, results)],
     )
@@ -126,7 +144,7 @@ def tested(worlds: Sequence[World], selector: Selector) -> tuple[Array, Array, I
     """
     errors, sds, orders = [], [], []
     for world in worlds:
-        plan = Plan(select=selector, prior=population_prior(world.bank))
+        plan = Plan(select=selector, prior=world.bank.population)
         many = World(
             world.bank,
             np.tile(world.agents, REPEATS) + 100_000 * np.repeat(range(REPEATS), len(world.agents)),
@@ -153,18 +171,31 @@ def simulated_agents(run: Run) -> int:
     return AGENTS // 50 if run.quick else AGENTS
 
 
-def drawn(run: Run, bank: ItemBank, limit: Limit) -> Indices:
-    """``(A, T)`` items of the tests of simulated agents."""
-    agents = simulated_agents(run)
-    outcomes = simulated(bank, agents, seed=1)
-    plan = Plan(select=parse_selector(limit.select), prior=population_prior(bank))
-    world = World(bank, np.arange(agents), outcomes, np.zeros(agents), seed=500)
-    for _, _, _, order in path(world, plan, LENGTH):
-        last = order
-    return np.asarray(last)
+def drawn(bank: ItemBank, limit: Limit, tests: int, repeats: int = 1) -> Indices:
+    """``(A, T)`` items of tests of simulated agents, each tested a number of times.
+
+    The tests of an agent lie together, so that equal parts of all tests hold whole agents.
+    """
+    abilities = bank.population.draw(tests // repeats, np.random.default_rng(1))[:, 0]
+    outcomes = np.repeat(simulated_at(bank, abilities, seed=2), repeats, axis=0)
+    plan = Plan(select=parse_selector(limit.select), prior=bank.population)
+    world = World(bank, np.arange(tests), outcomes, np.zeros(tests), seed=500)
+    return np.concatenate(
+        [
+            _last(replace(world, agents=rows, outcomes=outcomes[rows]), plan)
+            for rows in batches(bank.table, np.arange(tests))
+        ]
+    )
 
 
-def used(order: Indices, items: int) -> Indices:
+def _last(world: World, plan: Plan) -> Indices:
+    order = np.full((len(world.agents), LENGTH), -1)
+    for _, _, _, taken in path(world, plan, LENGTH):
+        order[:, : taken.shape[1]] = taken
+    return order
+
+
+def used(order: Indices, items: int) -> NDArray[np.bool_]:
     """``(A, n)`` whether each item is in each test; -1 is none.
 
     >>> used(np.array([[1, -1], [0, 2]]), 3).astype(int).tolist()
@@ -184,41 +215,47 @@ def exposure(order: Indices, items: int) -> Array:
 # --- the page ---------------------------------------------------------------------------------
 
 
-def lead(results: Sequence[Result], simulated_agents: int) -> list[str]:
+def allowed(rate: float, agents: float, items: int) -> float:
+    """Largest exposure among all items that is within chance."""
+    z = norm.isf(CHANCE / items)
+    return float(min(rate + z * np.sqrt(rate * (1 - rate) / agents), 1.0))
+
+
+def lead(results: Sequence[Result], agents: int, one_split: int) -> list[str]:
     """What it shows."""
     kept = [one for one in results if one.limit.rate is not None]
 
-    def within(kind: str, agents: float) -> bool:
-        rates = [one.limit.rate or 0 for one in kept]
-        return all(
-            one.most[kind][0] <= rate + CHANCE * np.sqrt(rate * (1 - rate) / agents)
-            for one, rate in zip(kept, rates, strict=True)
-        )
+    def bound(one: Result, tests: float) -> float:
+        return allowed(one.limit.rate or 0, tests, len(one.most[MANY]))
+
+    def within(kind: str, tests: float) -> bool:
+        return all(one.most[kind][0] <= bound(one, tests) for one in kept)
 
     def listed(kind: str) -> str:
         return ", ".join(f"{one.most[kind][0]:.3f} ({one.limit.name})" for one in kept)
 
-    # the agents of a split differ, so theirs is no matter of chance
-    real = within("held out", np.inf)
-    strict = next(one for one in kept if one.limit.rate == min(k.limit.rate or 1 for k in kept))
+    real = within(REAL, np.inf)
+    strict = min(kept, key=lambda one: one.limit.rate or 1)
     none = results[0]
-    lines = [
+    return [
         verdict(
-            within("simulated", simulated_agents),
-            "Largest share of simulated agents of the bank's population that see one task: "
-            f"{listed('simulated')}; without a limit {none.most['simulated'][0]:.3f}.",
+            within(MANY, agents),
+            f"Largest share of {agents} simulated agents, as able as the calibrating ones, that "
+            f"see one task: {listed(MANY)}; without a limit {none.most[MANY][0]:.3f}. With so many "
+            "agents the largest of all tasks may come to "
+            f"{', '.join(f'{bound(one, agents):.3f}' for one in kept)} by chance.",
         ),
         verdict(
             real,
-            f"The same on real agents that were held out: {listed('held out')}; without a limit "
-            f"{none.most['held out'][0]:.3f}."
+            f"The same on real agents that were held out: {listed(REAL)}; without a limit "
+            f"{none.most[REAL][0]:.3f}."
             + (
                 ""
                 if real
-                else " The limit is fitted to a normal population; real agents crowd in a narrower "
-                "range of ability, where the same tasks are best for most of them, so a task is "
-                "asked for more often than the fit expects. Ask for a lower rate where the agents "
-                "will be alike."
+                else f" Few agents are tested here, {one_split} a time, so that which ones they "
+                f"are matters: groups of as many simulated agents have {listed(FEW)}. A limit "
+                "holds for the population that the bank was calibrated on; ask for a lower rate "
+                "where the agents will be few or alike."
             ),
         ),
         f"What it costs: after {SIZES[-1]} tasks the error of the predicted score is "
@@ -226,7 +263,6 @@ def lead(results: Sequence[Result], simulated_agents: int) -> list[str]:
         f"without a limit; `{strict.limit.select}` adds {told(strict.worse[-1], 2, 100)} points "
         f"and has sd {told(strict.sd[-1], 3)}.",
     ]
-    return lines
 
 
 def about(run: Run, worlds: Sequence[World]) -> str:
@@ -235,32 +271,31 @@ def about(run: Run, worlds: Sequence[World]) -> str:
         f"Tests of {LENGTH} tasks. Errors, sds and exposure of real agents: banks (`2pl`) on a "
         f"random 70% of the agents, {len(worlds)} times (seeds 0 to {len(worlds) - 1}), the "
         f"{len(worlds[0].agents)} others tested {REPEATS} times each with other random numbers; "
-        "exposure is the share of these tests with the task, averaged over splits. Exposure of "
-        f"simulated agents: {simulated_agents(run)} of the population of the first "
-        "bank. Overlap is the share of tasks that the tests of two simulated agents have in "
-        f"common. Brackets are 95% intervals of {run.resamples} bootstrap samples of the agents."
+        "exposure is the share of these tests with the task, averaged over splits by rank. "
+        f"Simulated agents answer as the first bank says: {simulated_agents(run)} as able as its "
+        f"calibrating agents, and {GROUPS} groups of {len(worlds[0].agents)} tested {REPEATS} "
+        f"times each ('{FEW}'). Overlap is the share of tasks that the tests of two "
+        f"simulated agents have in common. Brackets are 95% intervals of {run.resamples} bootstrap "
+        "samples of the real agents."
     )
 
 
 def sections(results: Sequence[Result]) -> list[str]:
     """The two tables."""
+    kinds = (MANY, FEW, REAL)
     shown = table(
         (
             "limit",
-            "largest exposure, simulated",
-            "held out",
-            "tasks never used, simulated, %",
-            "held out, %",
+            *(f"largest exposure, {kind}" for kind in kinds),
+            *(f"never used, {kind}, %" for kind in (MANY, REAL)),
             "overlap",
         ),
         [
             (
                 one.limit.name,
-                f"{one.most['simulated'][0]:.3f}",
-                f"{one.most['held out'][0]:.3f}",
-                f"{100 * one.unused['simulated']:.0f}",
-                f"{100 * one.unused['held out']:.0f}",
-                f"{one.overlap.value or 0:.3f}",
+                *(f"{one.most[kind][0]:.3f}" for kind in kinds),
+                *(f"{100 * one.unused[kind]:.0f}" for kind in (MANY, REAL)),
+                f"{one.overlap:.3f}",
             )
             for one in results
         ],
@@ -286,10 +321,9 @@ def sections(results: Sequence[Result]) -> list[str]:
 
 def picture(run: Run, results: Sequence[Result]) -> str:
     """Exposure of the tasks, the most used first."""
-    shown = [
-        Line(one.limit.name, np.arange(1, 151), one.most["simulated"][:150]) for one in results
-    ]
-    if run.quick:
-        shown = [Line(line.name, np.arange(1, len(line.y) + 1), line.y) for line in shown]
-    caption = "Share of simulated agents that see a task, for the most used tasks"
-    return figure(run.out, "exposure", caption, shown, "rank of the task", "share of agents")
+    shown = []
+    for one in results:
+        shares = one.most[REAL][:MOST_USED]
+        shown.append(Line(one.limit.name, np.arange(1.0, len(shares) + 1), shares))
+    caption = "Share of tests of held-out agents that hold a task, for the most used tasks"
+    return figure(run.out, "exposure", caption, shown, "rank of the task", "share of tests")

@@ -9,7 +9,6 @@ from harness.bank import ItemBank
 from harness.events import Plan
 from harness.grammar import parse_selector
 from harness.irt import Array, Model
-from harness.prior import population_prior
 from harness.responses import Responses
 from harness.study.bootstrap import Estimate, estimate, first_reached, rank_correlations
 from studies.common import Indices, Run, path, weights_for, worlds
@@ -118,7 +117,7 @@ def predictions(run: Run, responses: Responses, kind: Kind) -> Array:
     predicted = np.full((seeds, LONGEST, agents), np.nan)
     for place, world in enumerate(worlds(run, seen, kind.model, splits)):
         bank = tagged(world.bank)
-        plan = Plan(select=parse_selector(SELECT), prior=population_prior(bank))
+        plan = Plan(select=parse_selector(SELECT), prior=bank.population)
         for count, score, _, _ in path(replace(world, bank=bank), plan, LONGEST):
             predicted[place // FOLDS, count - 1, world.agents] = score
     return predicted
@@ -183,8 +182,9 @@ def lead(found: dict[tuple[str, str], list[Fewer]]) -> list[str]:
         lines.append(
             verdict(
                 fewer,
-                f"For the rank agreement that a session with {binary.name} has after {_sizes(main)} "
-                f"scenarios, the ordinal one needs {_needed(main)}. The interval of what is saved "
+                f"For the rank agreement that a session with {binary.name} has after "
+                f"{_sizes(main)} scenarios, the ordinal one needs {_needed(main)}. The interval of "
+                "what is saved "
                 + (
                     f"lies above 0 at {', '.join(sure)}."
                     if sure
@@ -218,10 +218,10 @@ def about(run: Run, responses: Responses) -> str:
     """How it was done."""
     return (
         f"The {len(responses.agents)} agents are dealt into {FOLDS} folds, "
-        f"{min(run.seeds, SEEDS)} times (seeds from 0); each fold is tested with a bank that the others "
-        "calibrated, and the agreement (Spearman's rho) is between the predicted scores of all "
-        "agents and their scores on everything, averaged over the seeds. The binary outcome is a "
-        f"severity of {SEVERE} or more, rounded up, or less. The two variants of a scenario are "
+        f"{min(run.seeds, SEEDS)} times (seeds from 0); each fold is tested with a bank that the "
+        "others calibrated, and the agreement (Spearman's rho) is between the predicted scores of "
+        "all agents and their scores on everything, averaged over the seeds. The binary outcome is "
+        f"a severity of {SEVERE} or more, rounded up, or less. The two variants of a scenario are "
         f"no independent facts, so `{SELECT}` gives at most one of them: tests have up to "
         f"{LONGEST} scenarios. `pcm` and `1pl` have one slope for all items, `2pl` one for each. "
         f"Brackets are 95% intervals of {run.resamples} bootstrap samples of the agents."

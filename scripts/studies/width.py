@@ -9,7 +9,6 @@ from harness.bank import ItemBank
 from harness.events import Plan
 from harness.grammar import parse_stop
 from harness.irt import Array
-from harness.prior import population_prior
 from harness.study.bootstrap import Estimate, estimate, weighted_means
 from studies.common import (
     Endings,
@@ -27,7 +26,8 @@ from studies.pages import Line, facts, figure, page, table, told, verdict
 TITLE = "Several tasks at once"
 NEEDS = ("swebench_verified", "terminal_bench_2")
 WIDTHS = (1, 2, 4, 8)
-SDS = (0.3, 0.25)
+SDS = (0.3, 0.25, 0.2)
+"""The first two are judged."""
 LIMIT = 120
 AGENTS = 300
 """Simulated, for each bank."""
@@ -85,9 +85,9 @@ def run(run: Run) -> str:
 def sessions(bank: ItemBank, outcomes: Indices, seeds: Indices) -> dict[tuple[int, float], Endings]:
     """Endings for every width and sd."""
     rules = [parse_stop(f"sd<{sd}") for sd in SDS]
-    found = {}
+    found: dict[tuple[int, float], Endings] = {}
     for width in WIDTHS:
-        plan = replace(Plan(prior=population_prior(bank)), width=width)
+        plan = replace(Plan(prior=bank.population), width=width)
         ends = endings(bank.table, plan, outcomes, rules, LIMIT, seeds)
         found |= {(width, sd): one for sd, one in zip(SDS, ends, strict=True)}
     return found
@@ -150,7 +150,7 @@ def lead(results: dict[str, list[Result]]) -> list[str]:
         (name, one)
         for name, group in results.items()
         for one in group
-        if one.width == 4 and one.answered.value is not None
+        if one.width == 4 and one.sd in SDS[:2] and one.answered.value is not None
     ]
 
     def most(field: str) -> tuple[str, Result]:
@@ -158,14 +158,17 @@ def lead(results: dict[str, list[Result]]) -> list[str]:
 
     name, worst = most("more")
     launched_name, launched = most("more_launched")
-    met = all((one.more.value or 0) <= MOST for _, one in four)
+    good = sum((one.more.value or 0) <= MOST for _, one in four)
     met_launched = all((one.more_launched.value or 0) <= MOST for _, one in four)
     lines = [
         verdict(
-            met,
+            good == len(four),
             f"Answers that the same sd takes: at width 4 at most {told(worst.more, 2)} times those "
-            f"of width 1 ({name}, sd {worst.sd:g}); at most {MOST:g} was asked. Choosing without "
-            "the last outcomes costs little.",
+            f"of width 1 ({name}, sd {worst.sd:g}, {told(worst.answered)} tasks); at most {MOST:g} "
+            f"was asked. It is so or less in {good} "
+            f"of {len(four)} cases. What is lost is lost at the start, when four tasks are chosen "
+            f"before any outcome is known: {extra_tasks(results)} The longer the test, the smaller "
+            "its share.",
         ),
         verdict(
             met_launched,
@@ -182,6 +185,20 @@ def lead(results: dict[str, list[Result]]) -> list[str]:
         ),
     ]
     return lines
+
+
+def extra_tasks(results: dict[str, list[Result]]) -> str:
+    """How many more answers width 4 takes, by sd."""
+    parts = []
+    for name, group in results.items():
+        base = {one.sd: one.answered.value for one in group if one.width == 1}
+        more = [
+            f"{one.answered.value - (base[one.sd] or 0):.1f}"
+            for one in group
+            if one.width == 4 and one.answered.value is not None
+        ]
+        parts.append(f"{', '.join(more)} more answers ({name})")
+    return f"for sds of {', '.join(f'{sd:g}' for sd in SDS)}, {'; '.join(parts)}."
 
 
 def about(run: Run) -> str:
@@ -211,7 +228,7 @@ def sections(results: dict[str, list[Result]]) -> list[str]:
     )
     parts = []
     for name, group in results.items():
-        parts.append(f"## {name[0].upper()}{name[1:]}")
+        parts.append(f"## {name}")
         rows = [
             (
                 f"{one.sd:g}",
