@@ -39,9 +39,11 @@ class ScorePrediction:
         A score takes few values, so an interval that holds at least ``level`` would hold more than
         that in a small bank; between the values this one holds ``level`` on average.
         """
-        middle = np.cumsum(self.probabilities) - self.probabilities / 2
+        # between values that can be taken: a finer lattice must not change anything
+        taken = self.probabilities > 0
+        middle = (np.cumsum(self.probabilities) - self.probabilities / 2)[taken]
         tail = (1 - level) / 2
-        low, high = np.interp([tail, 1 - tail], middle, self.values)
+        low, high = np.interp([tail, 1 - tail], middle, self.values[taken])
         return Interval(float(low), float(high), level)
 
     def probability_above(self, score: float) -> float:
@@ -88,7 +90,11 @@ class ScorePredictions:
     def interval(self, level: float = 0.9) -> Array:
         """``(A, 2)`` central intervals, as :meth:`ScorePrediction.interval`."""
         tail = (1 - level) / 2
-        return np.stack([self._quantile(tail), self._quantile(1 - tail)], axis=1)
+        ends = np.stack([self._quantile(tail), self._quantile(1 - tail)], axis=1)
+        for agent in self.exact:
+            interval = self.of(agent).interval(level)
+            ends[agent] = interval.low, interval.high
+        return ends
 
     def probability_above(self, score: float) -> Array:
         """``(A,)`` probabilities of a score strictly above ``score``."""
