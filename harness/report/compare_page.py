@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _COLOURS = (ACCENT, WARN, INK, MUTED)
 _DASHES = ("solid", (0, (4, 2)), (0, (1.2, 1.4)))
 _BINS = 120
+_SCORES = np.linspace(0.0, 1.0, 401)
+_BLUR = 0.012
+"""Sd of the blur of a plotted score."""
 _UNSEEN = 1e-4
 """Probability in either tail that a plot leaves out."""
 
@@ -53,18 +56,16 @@ def render_compare_page(comparison: Comparison, sessions: Sequence[Session]) -> 
 
 
 def _score_plot(comparison: Comparison, scores: Sequence[Distribution]) -> str:
-    nothing = Distribution(np.zeros(1), np.ones(1))
-
     def draw() -> "Figure":
         figure = plots.new_figure(WIDE, 2.5)
         axes = figure.subplots()
         for number, (side, score) in enumerate(zip(comparison.sides, scores, strict=True)):
-            middles, heights = _density(score, nothing)
+            heights = _smooth(score)
             colour = _COLOURS[number % len(_COLOURS)]
             dashes = _DASHES[number // len(_COLOURS) % len(_DASHES)]
-            axes.fill_between(100 * middles, heights, color=colour, alpha=0.1, linewidth=0)
+            axes.fill_between(100 * _SCORES, heights, color=colour, alpha=0.1, linewidth=0)
             axes.plot(
-                100 * middles,
+                100 * _SCORES,
                 heights,
                 color=colour,
                 linewidth=1.6,
@@ -101,6 +102,12 @@ def _difference_plot(pair: Pair, first: Distribution, second: Distribution) -> s
         f"difference-{pair.first}-{pair.second}",
         f"Probability of each difference in score between {pair.first} and {pair.second}",
     )
+
+
+def _smooth(score: Distribution) -> Array:
+    """Density at ``_SCORES``, smoothed: scores of items with different categories lie unevenly."""
+    off = (_SCORES[:, None] - score.values) / _BLUR
+    return np.asarray(np.exp(-0.5 * off**2) @ score.probabilities)
 
 
 def _density(first: Distribution, second: Distribution) -> tuple[Array, Array]:

@@ -98,6 +98,8 @@ def figure(
         axes.set_ylabel(y)
         if log:
             axes.set_yscale("log")
+            for which in ("major", "minor"):
+                getattr(axes.yaxis, f"set_{which}_formatter")("{x:g}")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
