@@ -83,7 +83,14 @@ def test_a_study_from_end_to_end(folder: Path, tmp_path: Path) -> None:
     page, out = tmp_path / "made" / "study.html", tmp_path / "study.json"
     result = run(folder / "plan.yaml", "--out", page, "--json", out)
     assert result.exit_code == 0, result.exception
-    for text in ("max-information", "cheap", "random + IRT", "3 items", "6 items", "Coverage of 90%"):
+    for text in (
+        "max-information",
+        "cheap",
+        "random + IRT",
+        "3 items",
+        "6 items",
+        "Coverage of 90%",
+    ):
         assert text in result.stdout
     found = json.loads(out.read_text())
     assert found["verdict"][0] in " ".join(result.stdout.split())
