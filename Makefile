@@ -17,7 +17,7 @@ help:
 	@echo "make test      lint, types, doctests, unit and integration tests"
 	@echo "make test-slow what takes minutes, such as hundreds of kills at every boundary"
 	@echo "make lint      ruff and mypy only"
-	@echo "make bench     speed of engine and calibration against other programs: takes half an hour"
+	@echo "make bench     speed and accuracy against other programs: takes about an hour"
 	@echo "make setup     .venv with the locked dependencies, nothing else"
 	@echo "make docker    see to a Docker engine, or say what to do next"
 	@echo "make lock      write requirements.lock anew (make upgrade: with newer versions)"

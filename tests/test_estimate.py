@@ -387,8 +387,9 @@ def test_one_trial_a_cell_gives_the_posterior_of_a_session(
     )
     session = Posterior(bank.table.nodes, weights)
     found = estimate_abilities(bank, answers(bank, [row]))
-    assert found.ability[0] == pytest.approx(session.mean, abs=1e-6)
-    assert found.sd[0] == pytest.approx(session.sd, abs=1e-6)
+    # both lie on nodes of their own
+    assert found.ability[0] == pytest.approx(session.mean, abs=1e-5)
+    assert found.sd[0] == pytest.approx(session.sd, abs=1e-5)
     interval = session.interval(0.9)
     assert found.low[0, 0] == pytest.approx(interval.low, abs=2e-3)
     assert found.high[0, 0] == pytest.approx(interval.high, abs=2e-3)

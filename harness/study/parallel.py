@@ -55,6 +55,9 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         except BaseException:
             for child in set(active_children()) - others:
                 child.terminate()
+            # Nobody reads the work that is still on its way; with Python 3.11 the thread that
+            # writes it would wait for ever.
+            pool._call_queue._reader.close()  # type: ignore[attr-defined]
             raise
         finally:
             pool.shutdown(cancel_futures=True)
