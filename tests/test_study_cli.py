@@ -176,7 +176,12 @@ def test_an_interrupt_ends_it_with_all_its_processes(folder: Path) -> None:
     code += "cli.add_command(study); main()"
     arguments = [sys.executable, "-c", code, "study", str(folder / "long.yaml"), "--jobs", "2"]
     process = subprocess.Popen(
-        arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        arguments,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        # a shell starts what runs in the background deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60
