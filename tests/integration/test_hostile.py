@@ -119,7 +119,10 @@ class Machine:
 
     def watch(self) -> None:
         api = APIClient(version="auto")
-        while not self._over.wait(0.3):
+        over = False
+        while not over:
+            # and once more when it is over, which may be at once
+            over = self._over.wait(0.3)
             self.look()
             begun = time.monotonic()
             command = api.exec_create(self.neighbour.id, ["true"])["Id"]
