@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -265,19 +265,14 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
         groups[irt.family(item.model), len(item.intercepts), size].append(row)
     for (kind, steps, size), rows in groups.items():
         items = [bank.items[row] for row in rows]
-        slopes = np.array([item.slopes for item in items])
-        intercepts = np.array([item.intercepts for item in items])
-        lower = np.array([item.lower for item in items])
-        upper = np.array([item.upper for item in items])
+        parameters = _parameters(items)
         if size:
             covariance = np.array([spreads[row] for row in rows])
-            log_probability, dp = irt.predictive(
-                kind, slopes, intercepts, lower, upper, covariance, nodes
-            )
+            log_probability, dp = irt.predictive(kind, *parameters, covariance, nodes)
         else:
-            log_probability, dp = irt.response(kind, slopes, intercepts, lower, upper, nodes)
+            log_probability, dp = irt.response(kind, *parameters, nodes)
         log_p[rows, : steps + 1] = log_probability
-        info[rows] = irt.information(log_probability, dp, slopes)
+        info[rows] = irt.information(log_probability, dp, parameters[0])
     intercepts = np.full((n, k_max - 1), np.nan)
     for row, item in enumerate(bank.items):
         intercepts[row, : len(item.intercepts)] = item.intercepts
@@ -301,6 +296,16 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
     )
 
 
+def _parameters(items: Sequence[Item]) -> tuple[Array, Array, Array, Array]:
+    """Slopes, intercepts, lower and upper asymptotes of items of one shape."""
+    return (
+        np.array([item.slopes for item in items]),
+        np.array([item.intercepts for item in items]),
+        np.array([item.lower for item in items]),
+        np.array([item.upper for item in items]),
+    )
+
+
 def _repeats(
     bank: ItemBank,
     groups: Mapping[tuple[irt.Family, int, int], list[int]],
@@ -312,17 +317,9 @@ def _repeats(
     mean, variance = np.zeros((n, k_max, q)), np.zeros((n, k_max, q))
     open_variance = np.zeros((n, q))
     for (kind, steps, size), rows in groups.items():
-        items = [bank.items[row] for row in rows]
-        found = irt.repeated(
-            kind,
-            np.array([item.slopes for item in items]),
-            np.array([item.intercepts for item in items]),
-            np.array([item.lower for item in items]),
-            np.array([item.upper for item in items]),
-            np.array([spreads[row] for row in rows]) if size else None,
-            nodes,
-            bank.trials,
-        )
+        covariance = np.array([spreads[row] for row in rows]) if size else None
+        parameters = _parameters([bank.items[row] for row in rows])
+        found = irt.repeated(kind, *parameters, covariance, nodes, bank.trials)
         mean[rows, : steps + 1], variance[rows, : steps + 1] = found.mean, found.variance
         open_variance[rows] = found.open_variance
     return irt.Repeats(bank.trials, mean, variance, open_variance)

@@ -18,10 +18,11 @@ from harness.events import Answered, Chosen, Cost, Plan
 from harness.grammar import parse_selector, parse_stop
 from harness.irt import Table
 from harness.responses import Responses, from_matrix
+from harness.responses.drawn import Cells, draw_cells
 from harness.session import Session
 from harness.study import parse_study, read_study, rehearse, run_study
 from harness.study.baselines import middling, plain_means
-from harness.study.outcomes import Cells, draw_trials, full_abilities, full_scores
+from harness.study.outcomes import full_abilities, full_scores
 from harness.study.plan_file import SplitEntry
 from harness.study.run import methods_of
 from harness.study.sessions import Asked, joined, run_sessions
@@ -195,7 +196,7 @@ def test_a_session_sees_one_of_the_trials_fairly() -> None:
     responses = simulated(3, 10, 12, trials=4)
     counts = responses.counts()
     rates, draws = responses.scores(), 400
-    drawn = np.array([draw_trials(responses, seed).category for seed in range(draws)])
+    drawn = np.array([draw_cells(responses, seed).category for seed in range(draws)])
     rows, columns = np.indices(rates.shape)
     assert all((counts[rows, columns, one] > 0).all() for one in drawn)
     # five standard errors of the farthest of 120 cells
@@ -206,7 +207,7 @@ def test_a_session_sees_one_of_the_trials_fairly() -> None:
 def test_costs_are_those_of_the_trial_and_else_the_expected_ones() -> None:
     responses = replace(from_matrix(np.array([[1, 0], [0, -1]])), usd=np.array([3.0, np.nan, 5.0]))
     bank = ItemBank("b", tuple(Item(f"item{i}", "1pl", (1.0,), (0.0,), usd=7.0) for i in range(2)))
-    cells = draw_trials(responses, 0).of(np.array([1, 0]), np.array([1, 0]), bank.table)
+    cells = draw_cells(responses, 0).of(np.array([1, 0]), np.array([1, 0]), bank.table)
     assert cells.category.tolist() == [[-1, 0], [0, 1]]
     assert cells.usd.tolist() == [[7.0, 5.0], [7.0, 3.0]]
     assert np.isnan(cells.seconds).all()

@@ -50,7 +50,7 @@ _MOST_REMARKS = 10
     metavar="normal|MEAN,SD",
     default="normal",
     help="Normal prior over ability, for eap, map, draws and the predicted score; the bank's "
-    "population by default.",
+    "own by default.",
 )
 @click.option(
     "--known-items",

@@ -1,5 +1,6 @@
 """One trial of each cell, as a session would have seen it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,43 @@ from numpy.typing import NDArray
 from harness.errors import ResponsesError
 from harness.irt import Array, Table
 from harness.responses.outcomes import Responses
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """One trial of each cell, ``(A, n)`` each."""
+
+    category: NDArray[np.intp]
+    """-1 where missing."""
+    usd: Array
+    """Dollars of the attempt; NaN where unknown, as seconds."""
+    seconds: Array
+
+    def of(self, agents: NDArray[np.intp], items: NDArray[np.intp], table: Table) -> "Cells":
+        """Some agents on the items of a table, which says what attempts of unknown cost cost."""
+        where = np.ix_(agents, items)
+        usd, seconds = (
+            np.where(np.isnan(actual[where]), expected, actual[where])
+            for actual, expected in ((self.usd, table.usd), (self.seconds, table.seconds))
+        )
+        return Cells(self.category[where], usd, seconds)
+
+
+def draw_cells(responses: Responses, seed: int | Sequence[int]) -> Cells:
+    """One trial of each cell at random, in the order of the responses: a session runs an item once.
+
+    >>> from harness.responses import from_matrix
+    >>> draw_cells(from_matrix(np.array([[1, 0], [-1, 1]])), seed=0).category.tolist()
+    [[1, 0], [-1, 1]]
+    """
+    # the last row written to a cell stays, so a random order draws one trial fairly
+    order = np.random.default_rng(seed).permutation(len(responses.category))
+    where = responses.agent[order], responses.item[order]
+    shape = len(responses.agents), len(responses.items)
+    category, usd, seconds = np.full(shape, -1), np.full(shape, np.nan), np.full(shape, np.nan)
+    category[where] = responses.category[order]
+    usd[where], seconds[where] = responses.usd[order], responses.seconds[order]
+    return Cells(category, usd, seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +77,7 @@ def draw_trials(table: Table, responses: Responses, seed: int) -> Drawn:
             "rows"
         )
     column_of = np.array([table.index.get(item, -1) for item in responses.items])
-    # the last row written to a cell stays, so a random order draws one trial fairly
-    order = np.random.default_rng(seed).permutation(len(responses.item))
-    row, column = responses.agent[order], column_of[responses.item[order]]
-    category = responses.category[order]
+    row, column, category = responses.agent, column_of[responses.item], responses.category
     wrong = np.flatnonzero(category >= table.n_categories[column])
     if len(wrong):
         first = wrong[0]
@@ -51,12 +86,12 @@ def draw_trials(table: Table, responses: Responses, seed: int) -> Drawn:
             f"{table.ids[column[first]]!r}: category {category[first]}, but the bank has "
             f"0..{table.n_categories[column[first]] - 1}; check the scoring of that item"
         )
+    cells = draw_cells(responses, seed)
     shape = len(responses.agents), len(table.ids)
-    categories = np.full(shape, -1)
-    categories[row, column] = category
-    usd, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
-    usd[row, column] = responses.usd[order]
-    seconds[row, column] = responses.seconds[order]
+    categories, usd, seconds = np.full(shape, -1), np.full(shape, np.nan), np.full(shape, np.nan)
+    place = column_of[used]
+    categories[:, place] = cells.category[:, used]
+    usd[:, place], seconds[:, place] = cells.usd[:, used], cells.seconds[:, used]
     score, times = np.zeros(shape), np.zeros(shape)
     if table.repeats is None:
         row, column = np.nonzero(categories >= 0)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from harness.errors import PlanError
 from harness.irt import Array, Table
+from harness.responses.drawn import Cells
 from harness.select.baselines import expected_in_population
-from harness.study.outcomes import Cells
 from harness.study.sessions import Asked, Sessions
 
 LOW, HIGH = 0.3, 0.7

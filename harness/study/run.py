@@ -14,9 +14,10 @@ from harness.events import Plan
 from harness.irt import Array, Model
 from harness.prior import named_prior
 from harness.responses import Responses
+from harness.responses.drawn import Cells, draw_cells
 from harness.select import Random
 from harness.study.baselines import middling, plain_means
-from harness.study.outcomes import Cells, Indices, draw_trials, full_abilities, full_scores
+from harness.study.outcomes import Indices, full_abilities, full_scores
 from harness.study.parallel import Ticks, mapped
 from harness.study.plan_file import PlanEntry, PriorChoice, StudyPlan
 from harness.study.sessions import Asked, Sessions, joined, run_sessions
@@ -276,7 +277,7 @@ def _prepare(plan: StudyPlan, responses: Responses, split: Split, fit: Fit) -> _
         split=split,
         bank=fit.bank,
         columns=columns,
-        cells=draw_trials(responses, split.seed).of(agents, columns, table),
+        cells=draw_cells(responses, [split.seed, 1]).of(agents, columns, table),
         truth=truth,
         ability=full_abilities(fit.bank, responses, agents),
         dates=tuple(responses.date[a] for a in agents),

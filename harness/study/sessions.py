@@ -18,9 +18,9 @@ from harness.ability import Prior
 from harness.batch import Step, administer, batches, outcome
 from harness.events import Plan
 from harness.irt import Array, Table
+from harness.responses.drawn import Cells
 from harness.score import ScorePredictions, predict_scores
 from harness.stop import MaxItems, Rule
-from harness.study.outcomes import Cells
 
 Indices = NDArray[np.intp]
 Truth = NDArray[np.bool_]
