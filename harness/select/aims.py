@@ -14,6 +14,9 @@ from harness.select.view import Truth, View
 _MOST_POINTS = 1000
 """Of the lattice that the score of one item lies on; finer ones are as good as continuous."""
 
+_NOTHING = 1e-14
+"""Nats that cannot be told from the rounding of probabilities."""
+
 
 @dataclass(frozen=True)
 class ScoreVariance:
@@ -180,4 +183,5 @@ def _event_information(
     for side, off in ((yes, more), (no, -more)):
         r = np.maximum(ratio(off, odds * side), -1.0)
         information += (odds * side * (xlog1py(1 + r, r) - r)).sum(axis=2)
-    return np.maximum(information, 0.0)
+    # less than rounding leaves of it is nothing, so that items which tell nothing tie exactly
+    return np.where(information > _NOTHING, information, 0.0)
