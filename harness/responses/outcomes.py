@@ -45,6 +45,8 @@ class Responses:
     """Name of the file or folder that was read."""
     sha256: str = ""
     """Of the content of the file, or of all the files of a folder."""
+    notes: tuple[str, ...] = ()
+    """What was left out while reading, and why."""
 
     @property
     def missing(self) -> float:

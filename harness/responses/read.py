@@ -21,6 +21,8 @@ def read_responses(
     bank: ItemBank | None = None,
     labels: Sequence[str] | None = None,
     score: str | None = None,
+    *,
+    lenient: bool = False,
 ) -> Responses:
     """Read logged outcomes, each of them one of these:
 
@@ -41,6 +43,7 @@ def read_responses(
         score: ladder that makes a category of columns of a table, instead of ``category``,
             ``score`` and counts; see :func:`harness.scoring.ladder.parse_ladder`. A row where a
             column that it names is blank is a missing outcome.
+        lenient: leave out cells whose rows contradict each other, and say so in the notes.
 
     Without bank, labels and ladder every item has as many categories as the highest one in the
     file needs.
@@ -69,7 +72,7 @@ def read_responses(
                 f"the ladder '{ladder}' makes {ladder.n_categories} categories, but there are "
                 f"{len(given)} labels: {', '.join(given)}"
             )
-    rows = Rows(bank, given, ladder)
+    rows = Rows(bank, given, ladder, lenient=lenient)
     digests = [_add(rows, one) for one in paths]
     named = paths[0] if len(paths) == 1 else Path(", ".join(one.name for one in paths))
     return rows.finish(named, _digest(digests))
@@ -82,7 +85,7 @@ def _add(rows: Rows, path: Path) -> str:
             f"no responses at {path}: give a CSV, Parquet, JSON lines or a folder of logs"
         )
     if path.is_file() and path.suffix not in (".eval", ".parquet"):
-        text = _read_text(path)
+        text = read_text(path)
         if not text.lstrip().startswith("{"):
             add_csv(rows, path, text)
         elif is_journal(text):
@@ -93,7 +96,7 @@ def _add(rows: Rows, path: Path) -> str:
             add_json_lines(rows, path, text)
         return _sha256(path)
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    journals = [p for p in files if p.suffix == ".jsonl" and is_journal(_read_text(p))]
+    journals = [p for p in files if p.suffix == ".jsonl" and is_journal(read_text(p))]
     logs = [p for p in files if p.suffix == ".eval"]
     tables = [p for p in files if p.suffix == ".parquet"]
     if journals:
@@ -122,7 +125,12 @@ def _no_ladder(rows: Rows, path: Path, what: str) -> None:
         )
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Text of a plain or gzipped file.
+
+    Raises:
+        ResponsesError: broken gzip, or not UTF-8.
+    """
     data = path.read_bytes()
     try:
         if data[:2] == b"\x1f\x8b" or path.suffix == ".gz":

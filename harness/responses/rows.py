@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,12 @@ class Rows:
     """Successes and trials by cell; None for a cell whose attempts have rows of their own."""
     binary: str = ""
     """Where and what the first outcome is that only makes sense with two categories."""
+    lenient: bool = False
+    """Leave out a cell whose rows contradict each other, instead of raising."""
+    disputed: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Where a row contradicts an earlier one, by agent and item."""
+    repeated: int = 0
+    """Rows that only say again what an earlier one said."""
 
     def __post_init__(self) -> None:
         items = self.bank.items if self.bank else ()
@@ -78,7 +85,9 @@ class Rows:
             self.trials[agent, item] += 1
         self._describe(agent, about)
         before = self._put(agent, item, trial, category, costs)
-        if before != category:
+        if before != category and self.lenient:
+            self.disputed.setdefault((agent, item), where)
+        elif before != category:
             raise ResponsesError(
                 f"{where}: agent {agent!r}, item {item!r}, trial {trial} has category {before} "
                 f"in an earlier row and {category} here; number repeated attempts in a column "
@@ -160,6 +169,8 @@ class Rows:
         known = self.seen.setdefault((agent, item, trial), category)
         if len(self.seen) > len(self.costs):
             self.costs.append(costs)
+        else:
+            self.repeated += 1
         return known
 
     def from_ladder(
@@ -200,11 +211,18 @@ class Rows:
         if not self.seen:
             raise ResponsesError(f"{path} holds no outcome: every row is blank or there is none")
         agents = tuple(self.agents)
-        cells = list(self.seen)
+        kept = [cell[:2] not in self.disputed for cell in self.seen]
+        if not any(kept):
+            raise ResponsesError(
+                f"{path}: every cell has rows that contradict each other (first: "
+                f"{next(iter(self.disputed.values()))}); number repeated attempts in a column "
+                "'trial'"
+            )
+        cells = list(compress(self.seen, kept))
         items = tuple(self.known) if self.bank else tuple(dict.fromkeys(i for _, i, _ in cells))
         agent_index = {name: position for position, name in enumerate(agents)}
         item_index = {name: position for position, name in enumerate(items)}
-        category = np.array(list(self.seen.values()), np.intp)
+        category = np.array(list(compress(self.seen.values(), kept)), np.intp)
         k = max(2, int(category.max()) + 1)
         labels = tuple(self.labels(item, str(path)) or () for item in items)
         if k > 2 and self.binary and not any(labels):
@@ -212,7 +230,7 @@ class Rows:
                 f"{self.binary}, in a file with {k} categories; fill the column 'category' in "
                 "every row, or give a bank that says how many each item has"
             )
-        costs = np.array(self.costs, float)
+        costs = np.array(self.costs, float)[np.array(kept)]
         return Responses(
             agents=agents,
             items=items,
@@ -231,4 +249,23 @@ class Rows:
             labels=labels if any(labels) else (),
             source=path.name,
             sha256=digest,
+            notes=self._notes(),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = []
+        if self.disputed:
+            n = len(self.disputed)
+            (agent, item), where = next(iter(self.disputed.items()))
+            notes.append(
+                f"{n} {'cell' if n == 1 else 'cells'} with rows that contradict each other: left "
+                f"out (first: {where}, agent {agent!r}, item {item!r}); number repeated attempts "
+                "in a column 'trial'"
+            )
+        if self.repeated and not self.disputed:
+            n = self.repeated
+            notes.append(
+                f"{n} {'row says' if n == 1 else 'rows say'} again what an earlier row said: "
+                "counted once"
+            )
+        return tuple(notes)

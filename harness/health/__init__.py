@@ -1,0 +1,1 @@
+"""The health of a benchmark: what its outcomes say is wrong with it, and what to do."""
