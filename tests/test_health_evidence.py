@@ -13,11 +13,11 @@ from harness.bank import Item, ItemBank
 from harness.errors import ResponsesError
 from harness.estimate import posteriors
 from harness.health.evidence import About, gather
-from harness.health.families import family_of
 from harness.health.flags import adjusted, improbable
 from harness.irt import Array
 from harness.responses import Responses, from_matrix, read_responses
 from harness.responses.about import read_about
+from harness.responses.families import family_of, maker_in
 
 
 def rasch(agents: int, items: int, seed: int = 0) -> Array:
@@ -191,8 +191,9 @@ def test_bad_attributes_name_the_place(tmp_path: Path, text: str, message: str) 
         ("", ""),
     ],
 )
-def test_families(name: str, family: str) -> None:
-    assert family_of(name) == family
+def test_makers(name: str, family: str) -> None:
+    assert maker_in(name) == family
+    assert family_of(name) == family or not family
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))

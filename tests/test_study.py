@@ -19,6 +19,7 @@ from harness.grammar import parse_selector, parse_stop
 from harness.irt import Table
 from harness.responses import Responses, from_matrix
 from harness.responses.drawn import Cells, draw_cells
+from harness.responses.families import family_of
 from harness.session import Session
 from harness.study import parse_study, read_study, rehearse, run_study
 from harness.study.baselines import middling, plain_means
@@ -26,7 +27,7 @@ from harness.study.outcomes import full_abilities, full_scores
 from harness.study.plan_file import SplitEntry
 from harness.study.run import methods_of
 from harness.study.sessions import Asked, joined, run_sessions
-from harness.study.splits import family_of, make_splits
+from harness.study.splits import make_splits
 
 Categories = NDArray[np.intp]
 PLAN: dict[str, Any] = {

@@ -20,9 +20,9 @@ from harness.bank import ItemBank, compile_bank
 from harness.calibrate import calibrate
 from harness.errors import ResponsesError
 from harness.estimate import posteriors
-from harness.health.families import family_of
 from harness.irt import Array
 from harness.responses import Responses
+from harness.responses.families import family_of, maker_in
 
 FEWEST_ANSWERS = 3
 """Items that an agent must have answered to be looked at."""
@@ -332,7 +332,7 @@ def _described(responses: Responses, about: About) -> Responses:
 def _groups(responses: Responses, about: About) -> dict[str, tuple[str, ...]]:
     """Family, scaffold and year of each agent, as far as anything is known of them."""
     families = tuple(
-        about.agents.get(agent, {}).get("family", "") or family_of(llm or agent)
+        about.agents.get(agent, {}).get("family", "") or family_of(llm) or maker_in(agent)
         for agent, llm in zip(responses.agents, responses.llm, strict=True)
     )
     years = tuple(date[:4] for date in responses.date)

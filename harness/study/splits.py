@@ -1,6 +1,5 @@
 """Which agents calibrate and which are tested."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from harness.errors import ResponsesError
 from harness.responses import Responses
+from harness.responses.families import family_of
 from harness.study.plan_file import SplitEntry
 
 Indices = NDArray[np.intp]
@@ -89,19 +89,6 @@ def _family(responses: Responses, agent: int) -> str:
             "is not known; fill the column 'llm', or split another way"
         )
     return name
-
-
-def family_of(llm: str) -> str:
-    """Family of a language model: the vendor before a slash, or else its name's leading letters.
-
-    >>> [family_of(llm) for llm in ("anthropic/claude-4", "Claude Opus 4.5", "GPT-5.2", "o3")]
-    ['anthropic', 'claude', 'gpt', 'o']
-    """
-    vendor, slash, _ = llm.strip().lower().partition("/")
-    if slash:
-        return vendor
-    letters = re.match(r"[^\W\d_]+", vendor)
-    return letters[0] if letters else vendor
 
 
 def _source(responses: Responses) -> str:
