@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -209,12 +209,26 @@ def write_json(content: str, target: str) -> None:
         raise InputError(f"the JSON cannot be written to {target}: {error.strerror}") from None
 
 
+def write_page(page: str, target: Path) -> None:
+    """An HTML page to a file."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"the page cannot be written to {target}: {error.strerror}") from None
+
+
 def to_json(content: Any) -> str:
-    """Readable JSON of plain data, dataclasses and numpy numbers."""
+    """Readable JSON of plain data, dataclasses, numpy numbers and arrays."""
     from pydantic import TypeAdapter
 
-    plain = TypeAdapter(Any).dump_python(content, mode="json", fallback=str)
+    plain = TypeAdapter(Any).dump_python(content, mode="json", fallback=_plain)
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=True)
+
+
+def _plain(value: Any) -> Any:
+    """What pydantic does not know: numpy's numbers and arrays, and others by their text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def say(text: str) -> None:
@@ -274,3 +288,19 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar at a time for (what is being done, done, all)."""
+    with ExitStack() as stack:
+        current: dict[str, Callable[[int, int], None]] = {}
+
+        def tick(what: str, done: int, total: int) -> None:
+            if what not in current:
+                stack.close()
+                current.clear()
+                current[what] = stack.enter_context(progress_bar(what))
+            current[what](done, total)
+
+        yield tick

@@ -18,6 +18,7 @@ from harness.cli.common import (
     say,
     to_json,
     write_json,
+    write_page,
 )
 from harness.errors import InputError, JournalError, PlanError
 from harness.events import Answered, Event, Launch, Stopped, Voided
@@ -119,11 +120,7 @@ def compare(**options: Any) -> int:
     if options["out"] is not None:
         from harness.report.compare_page import render_compare_page
 
-        out = options["out"]
-        try:
-            out.write_text(render_compare_page(comparison, sessions), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"the page cannot be written to {out}: {error.strerror}") from None
+        write_page(render_compare_page(comparison, sessions), options["out"])
     if comparison.forbidden and not options["anyway"]:
         say("The runs differ in what matters, so this says little: use --anyway to accept that.")
         return _BAD_INPUT

@@ -11,7 +11,15 @@ import numpy as np
 
 from harness.bank import Item, ItemBank
 from harness.bank_files import find_bank, load_bank
-from harness.cli.common import json_option, log_to_stderr, print_table, say, to_json, write_json
+from harness.cli.common import (
+    json_option,
+    log_to_stderr,
+    print_table,
+    say,
+    to_json,
+    write_json,
+    write_page,
+)
 from harness.cli.exchange import export, import_
 from harness.cli.init import init
 from harness.cli.link import link_banks
@@ -21,7 +29,7 @@ from harness.environments import (
     lint,
     list_environments,
 )
-from harness.errors import InputError, TaskError
+from harness.errors import TaskError
 
 if TYPE_CHECKING:
     from harness.runners.check import Checked
@@ -67,16 +75,7 @@ def show_bank(name: str, sort: Sorting | None, out: Path | None, json_target: st
     if out is not None:
         from harness.report.bank_page import render_bank_page
 
-        _write_page(render_bank_page(items), out)
-
-
-def _write_page(page: str, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the page cannot be written to {path}: {error.strerror}") from None
-    say(f"page: {path}")
+        write_page(render_bank_page(items), out)
 
 
 def _bank_facts(bank: ItemBank) -> dict[str, object]:

@@ -17,8 +17,9 @@ from harness.cli.common import (
     say,
     to_json,
     write_json,
+    write_page,
 )
-from harness.errors import InputError, PlanError
+from harness.errors import PlanError
 from harness.irt import Model
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ def models(
             _print(validation)
         print_table(_fits(validations[0]))
     if out is not None:
-        _write_page(comparison, out)
+        from harness.report.models_page import render_models_page
+
+        write_page(render_models_page(comparison), out)
         say(f"Page: {out}")
     return 0
 
@@ -219,14 +222,3 @@ def _numbers(title: str, heads: Sequence[str]) -> "Table":
     for head in heads:
         table.add_column(head, justify="left" if head == "model" else "right")
     return table
-
-
-def _write_page(comparison: dict[str, Any], out: Path) -> None:
-    from harness.report.models_page import render_models_page
-
-    page = render_models_page(comparison)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the page cannot be written to {out}: {error.strerror}") from None

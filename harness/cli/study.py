@@ -1,7 +1,5 @@
 """The command that holds plans against each other on the known outcomes of many agents."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +10,19 @@ from harness.cli.common import (
     RESPONSES_PATH,
     json_option,
     print_table,
-    progress_bar,
+    progress_bars,
     say,
     to_json,
     write_json,
+    write_page,
 )
-from harness.errors import InputError, PlanError
+from harness.errors import PlanError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.report.study_page import TableView
     from harness.study import StudyPlan, StudyResult
-    from harness.study.parallel import Ticks
 
 
 @click.command()
@@ -76,7 +74,7 @@ def study(
     if dry_run:
         _rehearse(asked, logged, items, jobs)
         return 0
-    with _bars() as progress:
+    with progress_bars() as progress:
         done = run_study(asked, logged, items, jobs=jobs, progress=progress)
         found = measure_study(done, progress)
     if json_target is not None:
@@ -84,7 +82,9 @@ def study(
     if json_target != "-":
         _print(found)
     if out is not None:
-        _write_page(found, out)
+        from harness.report.study_page import render_study_page
+
+        write_page(render_study_page(found), out)
         say(f"Page: {out}")
     return 0
 
@@ -161,24 +161,6 @@ def _rehearse(asked: "StudyPlan", logged: Any, bank: Any, jobs: int) -> None:
     )
 
 
-@contextmanager
-def _bars() -> "Iterator[Ticks]":
-    """One bar, with the name of what is being done."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        current: dict[str, Any] = {}
-
-        def tick(what: str, done: int, total: int) -> None:
-            if what not in current:
-                stack.close()
-                current.clear()
-                current[what] = stack.enter_context(progress_bar(what))
-            current[what](done, total)
-
-        yield tick
-
-
 # --- what is printed --------------------------------------------------------------------------
 
 
@@ -210,14 +192,3 @@ def _table(title: str, view: "TableView") -> "Table":
         style = "bold" if row.best else "dim" if row.baseline else None
         table.add_row(escape(printable(row.name, 40)), *cells, style=style)
     return table
-
-
-def _write_page(found: "StudyResult", out: Path) -> None:
-    from harness.report.study_page import render_study_page
-
-    page = render_study_page(found)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"the page cannot be written to {out}: {error.strerror}") from None
