@@ -210,12 +210,13 @@ def write_json(content: str, target: str) -> None:
 
 
 def write_page(page: str, target: Path) -> None:
-    """An HTML page to a file."""
+    """An HTML page to a file, whose place is said."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"the page cannot be written to {target}: {error.strerror}") from None
+    say(f"Page: {target}")
 
 
 def to_json(content: Any) -> str:

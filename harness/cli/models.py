@@ -113,7 +113,6 @@ def models(
         from harness.report.models_page import render_models_page
 
         write_page(render_models_page(comparison), out)
-        say(f"Page: {out}")
     return 0
 
 

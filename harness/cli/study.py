@@ -11,7 +11,6 @@ from harness.cli.common import (
     json_option,
     print_table,
     progress_bars,
-    say,
     to_json,
     write_json,
     write_page,
@@ -85,7 +84,6 @@ def study(
         from harness.report.study_page import render_study_page
 
         write_page(render_study_page(found), out)
-        say(f"Page: {out}")
     return 0
 
 
