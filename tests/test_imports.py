@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"scoring"}),
     frozenset({"journal", "environments"}),
     frozenset({"responses"}),
-    frozenset({"estimate"}),
+    frozenset({"estimate", "plant"}),
     frozenset({"calibrate"}),
     frozenset({"study"}),
     frozenset({"health"}),
