@@ -130,7 +130,12 @@ def test_attributes_win_over_the_outcomes_and_unique_ones_group_nothing() -> Non
     about = About(
         {"agent0": {"llm": "claude-x", "date": "2025-01-02", "cutoff": "2024-06"}},
         {
-            f"item{i}": {"topic": "web" if i < 3 else "db", "text": f"no {i}", "created": "2024"}
+            f"item{i}": {
+                "topic": "web" if i < 3 else "db",
+                "again": "a" if i < 3 else "b",
+                "text": f"no {i}",
+                "created": "2024",
+            }
             for i in range(6)
         },
     )

@@ -9,7 +9,7 @@ and the cell counts as ``1 + (m-1)ρ`` times fewer independent trials (Kish 1965
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -186,7 +186,6 @@ def gather(
     responses: Responses,
     bank: ItemBank | None = None,
     about: About = NOTHING_KNOWN,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Evidence:
     """Clean outcomes, calibrate a bank on them unless one is given, and find all posteriors.
 
@@ -195,7 +194,6 @@ def gather(
         bank: a calibrated bank of one ability that has the items of the responses.
         about: attributes of agents (family, llm, scaffold, date, cutoff) and of items (created,
             any other is a tag); they win over those in the responses.
-        progress: of the calibration, called with (passes done, at most).
 
     Raises:
         ResponsesError: fewer than two agents or two items are left.
@@ -353,4 +351,10 @@ def _tags(responses: Responses, bank: ItemBank, about: About) -> dict[str, tuple
             found[tag] = tuple(tag if tag in tags else f"not {tag}" for tags in own)
     # what nearly every item has for itself, such as its text, groups nothing
     most = len(responses.items) / 2
-    return {n: values for n, values in found.items() if 1 < len({*values} - {""}) <= most}
+    useful = {n: values for n, values in found.items() if 1 < len({*values} - {""}) <= most}
+    # the same groups under another name would be looked at twice
+    seen: dict[tuple[int, ...], str] = {}
+    for name, values in useful.items():
+        places: dict[str, int] = {}
+        seen.setdefault(tuple(places.setdefault(value, len(places)) for value in values), name)
+    return {name: useful[name] for name in seen.values()}

@@ -98,3 +98,16 @@ def improbable(wrong: Array | Sequence[float], rate: float = RATE) -> NDArray[np
     chosen = np.zeros(len(values), bool)
     chosen[order[share <= rate]] = True
     return chosen
+
+
+def by_kind(flags: Sequence[Flag]) -> dict[Kind, list[Flag]]:
+    """Flags gathered by their kind, in the order in which kinds first occur."""
+    found: dict[Kind, list[Flag]] = {}
+    for flag in flags:
+        found.setdefault(flag.kind, []).append(flag)
+    return found
+
+
+def names_of(flags: Sequence[Flag]) -> tuple[str, ...]:
+    """All names of some flags, each once."""
+    return tuple(dict.fromkeys(name for flag in flags for name in flag.names))

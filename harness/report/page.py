@@ -22,6 +22,7 @@ from harness.report.wording import (
     money,
     percent,
     printable,
+    sentence,
     void_effect,
 )
 
@@ -86,6 +87,7 @@ def templates() -> "Environment":
         count=count,
         moment=_moment,
         printable=printable,
+        sentence=sentence,
     )
     return environment
 

@@ -1,6 +1,6 @@
 """Pages that are a list of sections: paragraphs, plots, tables and flags, in one template."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -103,8 +103,3 @@ def interval(low: float, high: float, digits: int = 2) -> str:
     '−1.00 to 0.25'
     """
     return f"{signed(low, digits)} to {signed(high, digits)}"
-
-
-def names_of(flags: Sequence[Flag]) -> tuple[str, ...]:
-    """All names of some flags, each once."""
-    return tuple(dict.fromkeys(name for flag in flags for name in flag.names))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.health.flags import Flag
 from harness.report.page import templates
 from harness.report.sections import Section
 from harness.report.wording import printable
@@ -66,11 +65,3 @@ def shortened(names: Sequence[str], shown: int = _NAMES_SHOWN) -> str:
     head = ", ".join(printable(name, 60) for name in names[:shown])
     rest = len(names) - shown
     return f"{head} and {rest} more" if rest > 0 else head
-
-
-def by_kind(flags: Sequence[Flag]) -> dict[str, list[Flag]]:
-    """Flags gathered by their kind, in the order in which kinds first occur."""
-    found: dict[str, list[Flag]] = {}
-    for flag in flags:
-        found.setdefault(flag.kind, []).append(flag)
-    return found

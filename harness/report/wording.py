@@ -107,6 +107,15 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def sentence(text: str) -> str:
+    """With a capital letter at its start, the rest as it is.
+
+    >>> sentence("keep GPT-5")
+    'Keep GPT-5'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def ability_names(dimensions: int) -> tuple[str, ...]:
     """θ, or θ1, θ2, … where there are several abilities."""
     return ("θ",) if dimensions == 1 else tuple(f"θ{d + 1}" for d in range(dimensions))

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.health.agents import AgentFit, AgentsFit
 from harness.health.evidence import Evidence
-from harness.health.flags import Flag
+from harness.health.flags import Flag, names_of
 from harness.report.health.functioning import leave_out, short
 from harness.report.plots import ACCENT, INK, MUTED, PAPER, RULE, WARN, new_figure, render_svg
 from harness.report.sections import (
@@ -17,7 +17,6 @@ from harness.report.sections import (
     Section,
     Text,
     both,
-    names_of,
     signed,
     width_of,
 )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.health.evidence import Evidence
-from harness.health.flags import RATE
-from harness.health.functioning import LARGE, SMALL, Functioning, GroupEffect, size_of
+from harness.health.flags import RATE, names_of
+from harness.health.functioning import LARGE, SMALL, Functioning, GroupEffect
 from harness.report.plots import ACCENT, INK, MUTED, PAPER, RULE, WARN, new_figure, render_svg
 from harness.report.sections import (
     Caution,
@@ -17,7 +17,6 @@ from harness.report.sections import (
     Section,
     both,
     interval,
-    names_of,
     signed,
     width_of,
 )
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 _BARS = 16
 _ROWS = 60
 _PANELS = 6
+_HEAP = 0.01
+"""Effect sizes below this are not drawn."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def functioning_section(found: Functioning, evidence: Evidence) -> Section:
                 "Effect size against shift, a panel a group",
             ),
             "Each point is an item: across, how many logits easier it is for the group; up, how "
-            f"much the group adds to R². Above the lower line ({SMALL:g}) an effect is moderate, "
-            f"above the upper ({LARGE:g}) large. Points in colour are significant too.",
+            f"much the group adds to R²; those below {_HEAP:g} are left out. Above the lower line "
+            f"({SMALL:g}) an effect is moderate, above the upper ({LARGE:g}) large. Points in "
+            "colour are significant too.",
             "All items, group by group",
         ),
         _groups_table(found),
@@ -178,7 +180,7 @@ def _items_table(rows: Sequence[_Row]) -> Grid:
     return Grid(
         (
             *("Item", "Group", "Scored", "Expected", "Logits easier", "90% interval", "ΔR²"),
-            *("Effect", "Adjusted p"),
+            "Adjusted p",
         ),
         tuple(
             (
@@ -189,7 +191,6 @@ def _items_table(rows: Sequence[_Row]) -> Grid:
                 signed(row.shift, 1),
                 interval(float(row.one.low[row.at]), float(row.one.high[row.at]), 1),
                 f"{max(row.one.gain[row.at], row.one.gain_shape[row.at]):.3f}",
-                size_of(float(max(row.one.gain[row.at], row.one.gain_shape[row.at]))),
                 f"{row.q:.3f}" if row.q >= 0.001 else "<0.001",
             )
             for row in rows[:_ROWS]
@@ -197,7 +198,7 @@ def _items_table(rows: Sequence[_Row]) -> Grid:
         "Largest differences, flagged or not",
         f"Only those with an adjusted p of {RATE:g} or less and an effect that is not negligible "
         "are flagged; the rest is what to watch as agents are added.",
-        words=(1, 7),
+        words=(1,),
     )
 
 
@@ -289,7 +290,9 @@ def _draw_group(axes: "Axes", one: GroupEffect) -> None:
     axes.axvline(0, color=RULE, linewidth=0.8, zorder=0)
     known = np.flatnonzero(np.isfinite(one.q))
     sure = np.array([_sure(_Row("", one, int(at))) for at in known])
-    rest, found = known[~sure], known[sure]
+    # most items lie in a heap at zero, of which one point says as much as a hundred
+    shown = one.gain[known] >= _HEAP
+    rest, found = known[~sure & shown], known[sure]
     axes.scatter(one.shift[rest], one.gain[rest], s=7, color=MUTED, alpha=0.45, linewidths=0)
     for colour, those in (
         (ACCENT, found[one.shift[found] > 0]),

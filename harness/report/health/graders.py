@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.health.agreement import Estimate
 from harness.health.facets import ITSELF, Dispute, Facets
-from harness.health.flags import RATE
+from harness.health.flags import RATE, names_of
 from harness.health.graders import Concentration, Contradictions, Graders, rates
 from harness.irt import Array
 from harness.report.plots import ACCENT, INK, MUTED, PAPER, RULE, WARN, new_figure, render_svg
@@ -20,7 +20,6 @@ from harness.report.sections import (
     Text,
     both,
     interval,
-    names_of,
     signed,
     width_of,
 )

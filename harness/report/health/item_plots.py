@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.health.evidence import Evidence
+from harness.health.flags import names_of
 from harness.health.gaps import Gaps
 from harness.health.noise import Noise
 from harness.health.saturation import Saturation
@@ -12,7 +13,7 @@ from harness.health.scale_use import ItemUse, Scale
 from harness.health.slopes import Slopes
 from harness.report import plots
 from harness.report.plots import ACCENT, INK, MUTED, RULE, WARN
-from harness.report.sections import names_of, width_of
+from harness.report.sections import width_of
 from harness.report.wording import printable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from functools import partial
 
 from harness.health import gaps, scale_use, slopes
 from harness.health.evidence import Evidence
-from harness.health.flags import Flag
+from harness.health.flags import Flag, names_of
 from harness.health.gaps import RELIABILITY, Gaps
 from harness.health.noise import COIN, Noise
 from harness.health.saturation import End, Saturation
@@ -21,7 +21,6 @@ from harness.report.sections import (
     Text,
     both,
     interval,
-    names_of,
     signed,
 )
 from harness.report.wording import count, percent

@@ -1,0 +1,235 @@
+"""All diagnoses of a benchmark in one call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TypeAlias
+
+from harness.health.agents import AgentsFit, analyse_agents
+from harness.health.dependence import Dependence, analyse_dependence
+from harness.health.dimensions import Dimensions, analyse_dimensions
+from harness.health.evidence import Evidence
+from harness.health.flags import Flag
+from harness.health.functioning import Functioning, analyse_functioning
+from harness.health.gaps import Gaps, analyse_gaps
+from harness.health.graders import (
+    Contradictions,
+    Graders,
+    HigherIs,
+    analyse_contradictions,
+    analyse_graders,
+)
+from harness.health.greedy import Budget, Where
+from harness.health.item_fit import ItemFits, analyse_item_fit
+from harness.health.item_groups import ItemGroups, analyse_item_groups
+from harness.health.limited import ModelFit, analyse_model_fit
+from harness.health.noise import Noise, analyse_noise
+from harness.health.reliability import Reliability, analyse_reliability
+from harness.health.saturation import Saturation, analyse_saturation
+from harness.health.scale_use import ScaleUse, analyse_scale_use
+from harness.health.slopes import Slopes, analyse_slopes
+from harness.health.subset import Reduction, analyse_subset
+from harness.responses.families import maker_in
+from harness.responses.ratings import Grader, Ratings
+
+Part: TypeAlias = (
+    Slopes
+    | ItemFits
+    | ItemGroups
+    | Dependence
+    | Saturation
+    | Gaps
+    | Noise
+    | ScaleUse
+    | Graders
+    | Contradictions
+    | Dimensions
+    | ModelFit
+    | Functioning
+    | AgentsFit
+    | Reliability
+    | Reduction
+)
+"""What one analysis found."""
+
+
+@dataclass(frozen=True, eq=False)
+class Health:
+    """What was found; ``None`` where the outcomes have nothing to say of it."""
+
+    name: str
+    """Of the benchmark."""
+    source: str
+    sha256: str
+    version: str
+    """Of this program."""
+    seed: int
+    agents: int
+    items: int
+    answers: int
+    missing: float
+    """Share of agent × item cells without an outcome."""
+    bank: str
+    """Name and hash of the bank that was given, or what was calibrated on these outcomes."""
+    notes: tuple[str, ...]
+    """What was left out, and why."""
+    slopes: Slopes
+    fit: ItemFits
+    item_groups: ItemGroups
+    dependence: Dependence
+    saturation: Saturation
+    gaps: Gaps
+    noise: Noise | None
+    scale_use: ScaleUse | None
+    graders: Graders | None
+    contradictions: Contradictions | None
+    dimensions: Dimensions
+    model_fit: ModelFit
+    functioning: Functioning
+    agents_fit: AgentsFit
+    reliability: Reliability
+    subset: Reduction | None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All analyses that were made, in the order of what to do about them."""
+        every: tuple[Part | None, ...] = (
+            *(self.slopes, self.fit, self.item_groups, self.graders, self.contradictions),
+            self.dependence,
+            *(self.saturation, self.gaps, self.noise, self.scale_use, self.functioning),
+            *(self.agents_fit, self.dimensions, self.model_fit, self.reliability, self.subset),
+        )
+        return tuple(part for part in every if part is not None)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Of all parts."""
+        return tuple(flag for part in self.parts for flag in part.flags)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What cannot be concluded, each once."""
+        return tuple(dict.fromkeys(text for part in self.parts for text in part.cautions))
+
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def assess(
+    evidence: Evidence,
+    *,
+    name: str | None = None,
+    ratings: Ratings | None = None,
+    high_is: HigherIs | None = None,
+    grades: tuple[Ratings, tuple[Grader, Grader]] | None = None,
+    subset: bool = True,
+    budget: Budget | None = None,
+    subset_for: Where = "agents",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Health:
+    """Look at items, structure, agents and graders.
+
+    Args:
+        evidence: see :func:`harness.health.evidence.gather`.
+        name: of the benchmark; that of its file when None.
+        ratings: of the same outcomes by several judges.
+        high_is: what a high rating says of the agent; for the words.
+        grades: of the same outcomes by two graders, and when each says yes.
+        subset: look for a smaller benchmark.
+        budget: of the smaller benchmark; a tenth of the items when None.
+        subset_for: whose abilities it is to tell apart.
+        seed: of what is drawn.
+
+    >>> import numpy as np
+    >>> from harness.health.evidence import gather
+    >>> from harness.responses import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> ahead = rng.normal(size=40)[:, None] - np.linspace(-1.5, 1.5, 20)
+    >>> right = rng.random(ahead.shape) < 1 / (1 + np.exp(-2 * ahead))
+    >>> right[:, 7] = ~right[:, 7]
+    >>> health = assess(gather(from_matrix(right)), subset=False)
+    >>> [flag.names for flag in health.flags if flag.kind == "reversed"]
+    [('item7',)]
+    """
+    responses, bank = evidence.responses, evidence.bank
+    models = "/".join(sorted({item.model for item in bank.items}))
+    steps = 13 + subset
+    done = 0
+
+    def step(what: str) -> None:
+        nonlocal done
+        if progress:
+            progress("looking at " + what, done, steps)
+        done += 1
+
+    step("slopes")
+    slopes = analyse_slopes(evidence)
+    item_groups = analyse_item_groups(evidence, slopes, seed)
+    step("fit of items")
+    fit = analyse_item_fit(evidence)
+    step("dependence between items")
+    dependence = analyse_dependence(evidence, seed)
+    step("saturation and gaps")
+    saturation, gaps = analyse_saturation(evidence), analyse_gaps(evidence, responses.date)
+    step("repeated trials")
+    noise = analyse_noise(evidence)
+    step("categories")
+    scale_use = analyse_scale_use(evidence)
+    step("graders")
+    graders = analyse_graders(ratings, _families(evidence, ratings), high_is) if ratings else None
+    contradictions = analyse_contradictions(*grades) if grades else None
+    step("dimensions")
+    dimensions = analyse_dimensions(evidence, seed)
+    step("fit of the model")
+    model_fit = analyse_model_fit(evidence)
+    step("differential functioning")
+    functioning = analyse_functioning(evidence)
+    step("agents")
+    agents_fit = analyse_agents(evidence, responses.date)
+    step("reliability")
+    reliability = analyse_reliability(evidence)
+    reduction = None
+    if subset:
+        step("a smaller benchmark")
+        reduction = analyse_subset(evidence, budget, where=subset_for, seed=seed)
+    if progress:
+        progress("done", steps, steps)
+    return Health(
+        name=name or responses.source or "outcomes",
+        source=responses.source,
+        sha256=responses.sha256,
+        version=version("cat-harness"),
+        seed=seed,
+        agents=len(responses.agents),
+        items=len(responses.items),
+        answers=len(responses.item),
+        missing=responses.missing,
+        bank=f"a {models} bank calibrated on these outcomes"
+        if evidence.fitted
+        else f"{bank.name}, hash {bank.hash}",
+        notes=evidence.notes,
+        slopes=slopes,
+        fit=fit,
+        item_groups=item_groups,
+        dependence=dependence,
+        saturation=saturation,
+        gaps=gaps,
+        noise=noise,
+        scale_use=scale_use,
+        graders=graders,
+        contradictions=contradictions,
+        dimensions=dimensions,
+        model_fit=model_fit,
+        functioning=functioning,
+        agents_fit=agents_fit,
+        reliability=reliability,
+        subset=reduction,
+    )
+
+
+def _families(evidence: Evidence, ratings: Ratings) -> dict[str, str]:
+    """Of agents and judges, by name."""
+    known = dict(zip(evidence.responses.agents, evidence.groups.get("family", ()), strict=False))
+    return {name: maker_in(name) for name in (*ratings.agents, *ratings.judges)} | known
