@@ -94,7 +94,7 @@ def commands(
 COMMANDS = dict(commands())
 REPORTING = [
     *("run", "resume", "report", "replay", "simulate", "calibrate", "doctor", "study"),
-    *("compare", "rescore", "bank init", "models", "abilities"),
+    *("compare", "rescore", "bank init", "models", "abilities", "health", "validity"),
     *("bank import", "bank export", "bank link"),
     *("bank show", "bank check", "env list", "env check", "env build"),
 ]

@@ -16,11 +16,11 @@ from harness.errors import ResponsesError
 from harness.health import facets
 from harness.health.agreement import alpha, analyse_agreement, coincidences, kappa
 from harness.health.facets import ITSELF, analyse_facets
-from harness.health.families import family_of
 from harness.health.graders import Graders, analyse_contradictions, analyse_graders
 from harness.irt import Array
 from harness.report.health.graders import contradictions_section, graders_section
 from harness.report.sections import Plot
+from harness.responses.families import maker_in
 from harness.responses.ratings import (
     Cut,
     Grader,
@@ -454,7 +454,7 @@ def test_odcv(shared_data: Path) -> None:
     assert rated.table.shape == (1656, 4)
     assert rated.own.sum() == 318
     names = (*rated.agents, *rated.judges)
-    found = analyse_graders(rated, {name: family_of(name) for name in names}, "worse")
+    found = analyse_graders(rated, {name: maker_in(name) for name in names}, "worse")
     equal = np.mean(np.ptp(rated.table, axis=1) == 0)
     assert found.agreement.all_equal.value == pytest.approx(equal)
     assert 0.57 < equal < 0.58

@@ -9,6 +9,7 @@ import click
 from harness.cli.abilities import abilities
 from harness.cli.calibrate import calibrate
 from harness.cli.compare import compare
+from harness.cli.health import health
 from harness.cli.inventory import bank, env
 from harness.cli.machine import doctor
 from harness.cli.models import models
@@ -16,6 +17,7 @@ from harness.cli.rescore import rescore
 from harness.cli.sessions import report, resume, run
 from harness.cli.studies import replay, simulate
 from harness.cli.study import study
+from harness.cli.validity import validity
 from harness.errors import HarnessError
 
 INTERRUPTED = 130
@@ -46,13 +48,13 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done; 1 a gate failed; 2 usage or bad input; 3 stopped without the asked
-    precision; 4 infrastructure or too many voids; 130 interrupted.
+    precision, or nothing to compare; 4 infrastructure or too many voids; 130 interrupted.
     """
 
 
 for command in (
     *(run, resume, rescore, compare, report, replay, simulate, study),
-    *(calibrate, models, abilities, bank, env, doctor),
+    *(calibrate, models, abilities, health, validity, bank, env, doctor),
 ):
     cli.add_command(command)
 

@@ -164,6 +164,11 @@ def assess(
             progress("looking at " + what, done, steps)
         done += 1
 
+    reduction = None
+    if subset:
+        # first, so that a budget that cannot be kept is said at once
+        step("a smaller benchmark")
+        reduction = analyse_subset(evidence, budget, where=subset_for, seed=seed)
     step("slopes")
     slopes = analyse_slopes(evidence)
     item_groups = analyse_item_groups(evidence, slopes, seed)
@@ -190,10 +195,6 @@ def assess(
     agents_fit = analyse_agents(evidence, responses.date)
     step("reliability")
     reliability = analyse_reliability(evidence)
-    reduction = None
-    if subset:
-        step("a smaller benchmark")
-        reduction = analyse_subset(evidence, budget, where=subset_for, seed=seed)
     if progress:
         progress("done", steps, steps)
     return Health(

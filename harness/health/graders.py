@@ -63,7 +63,7 @@ def analyse_graders(
 
     Args:
         ratings: by two judges or more.
-        families: of agents and judges by name; see ``harness.health.families.family_of``.
+        families: of agents and judges by name; see :func:`harness.responses.families.maker_in`.
         higher_is: what a high rating means, for the words.
 
     >>> from harness.responses.ratings import from_table

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,7 +298,7 @@ def render_svg(draw: Callable[[], "Figure"], name: str, title: str) -> str:
     view = re.search(r'viewBox="[^"]*"', text)
     assert view is not None
     text = text[text.index(">") + 1 :].replace("xlink:href", "href")
-    text = f'<svg {view[0]} role="img"><title>{title}</title>{text}'
+    text = f'<svg {view[0]} role="img"><title>{escape(title)}</title>{text}'
     return _own_ids(text, name)
 
 
