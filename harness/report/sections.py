@@ -53,6 +53,8 @@ class Grid:
     """Columns besides the first that hold words, flush left."""
     shown: int = 12
     """Rows in sight; the rest unfolds."""
+    stacked: bool = False
+    """On narrow screens the cells of a row stand below each other."""
 
 
 Part: TypeAlias = Text | Caution | Plot | Pair | Grid

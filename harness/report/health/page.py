@@ -141,6 +141,7 @@ def to_do_section(health: Health) -> Section:
                 ("what", "flags", "about", "what to do"),
                 rows,
                 words=(2, 3),
+                stacked=True,
                 shown=len(rows),
             ),
             Text(
