@@ -62,8 +62,8 @@ class Grader:
 
 @dataclass(frozen=True)
 class Dif:
-    """Items of middle difficulty that a third of agents, one family, know: they are 3 sds of
-    ability easier for them."""
+    """Items a little hard for the mean agent, by up to 1.5 sds, that a third of agents, one family,
+    know: they are 3 sds of ability easier for them."""
 
     name: ClassVar = "dif"
     count: int
@@ -96,7 +96,7 @@ Defect = Reversed | Coin | Duplicates | Grader | Dif | Sandbag | Gap | Dimension
 _KINDS: Mapping[str, type[Defect]] = {kind.name: kind for kind in get_args(Defect)}
 _REDRAWN = 0.05
 _TOSSED = 0.5
-_EASIER = 3.0
+_HARD, _EASIER = (0.0, 1.5), 3.0
 _EASY, _FAILED, _ABLE = 0.3, 0.7, 0.25
 _GAP = 0.3, 1.3
 _CORRELATION = 0.5
@@ -453,8 +453,7 @@ def _difficulty(bank: ItemBank) -> Array:
 def _choose(bank: ItemBank, defects: Sequence[Defect], seed: int) -> dict[Defect, _Indices]:
     """Positions of the items of each defect; of duplicates each copy and its original."""
     n = len(bank.items)
-    far = np.argsort(np.abs(_difficulty(bank) - bank.mean[0]), kind="stable")
-    middle = set(far[: (n + 1) // 2].tolist())
+    hard = (_difficulty(bank) - bank.mean[0]) / bank.sd[0]
     free: list[int] = _rng(seed, 11).permutation(n).tolist()
     chosen: dict[Defect, _Indices] = {}
     # those with a condition come first
@@ -464,7 +463,9 @@ def _choose(bank: ItemBank, defects: Sequence[Defect], seed: int) -> dict[Defect
         needed, kind = defect.count, "items"
         match defect:
             case Dif():
-                fit, kind = [i for i in free if i in middle], "items of middle difficulty"
+                low, high = _HARD
+                fit = [i for i in free if low <= hard[i] <= high]
+                kind = f"items {low:g} to {high:g} sds harder than the mean agent is able"
             case Duplicates():
                 fit, kind = _pairs(bank, free), "items in pairs of the same categories"
                 needed *= 2

@@ -2,21 +2,25 @@
 
     python scripts/studies.py [NAME ...] [--data DIR] [--out docs/studies] [--quick] [--jobs 2]
 
-Names are accuracy, cost, decision, width, ordinal and exposure; all of them when none is given.
-DIR holds the data sets, a folder each with ``responses.csv.gz``. A study whose data is not there is
-skipped, which is said.
+Names are accuracy, cost, decision, width, ordinal, exposure, subset, validity, and health-DATA for
+three benchmarks; all of them when none is given. DIR holds the data sets, a folder each with
+``responses.csv.gz``. A study whose data is not there is skipped, which is said.
 """
 
 import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from studies import accuracy, cost, decision, exposure, ordinal, width
+from studies import accuracy, cost, decision, exposure, health, ordinal, subset, validity, width
 from studies.common import FILE, Run
 
 ROOT = Path(__file__).resolve().parent.parent
-STUDIES = {
+STUDIES: dict[str, Any] = {
+    **{benchmark.study: benchmark for benchmark in health.BENCHMARKS},
+    "subset": subset,
+    "validity": validity,
     "decision": decision,
     "width": width,
     "ordinal": ordinal,

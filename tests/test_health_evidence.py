@@ -12,7 +12,7 @@ from scipy.stats import norm
 from harness.bank import Item, ItemBank
 from harness.errors import ResponsesError
 from harness.estimate import posteriors
-from harness.health.evidence import About, gather
+from harness.health.evidence import About, gather, without_items
 from harness.health.flags import adjusted, improbable
 from harness.irt import Array
 from harness.responses import Responses, from_matrix, read_responses
@@ -105,6 +105,18 @@ def test_what_is_left_out_is_said() -> None:
     assert "item6" not in found.responses.items
     assert any("1 agent ('agent5') with fewer than 3 answers" in note for note in found.notes)
     assert any("1 item ('item6') nobody tried" in note for note in found.notes)
+
+
+def test_fewer_items_keep_agents_and_what_is_known_of_the_rest() -> None:
+    responses = from_matrix(rasch(12, 8))
+    about = About({}, {f"item{i}": {"topic": "ab"[i % 2]} for i in range(8)})
+    found = gather(responses, bank_for(responses), about)
+    fewer = without_items(found, ["item2", "item5"])
+    assert fewer.responses.items == tuple(f"item{i}" for i in (0, 1, 3, 4, 6, 7))
+    assert fewer.tags == {"topic": ("a", "b", "b", "a", "a", "b")}
+    assert fewer.expected == pytest.approx(found.expected[[0, 1, 3, 4, 6, 7]])
+    assert fewer.score == pytest.approx(found.score[:, [0, 1, 3, 4, 6, 7]])
+    assert fewer.ability == pytest.approx(found.ability)
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1)])

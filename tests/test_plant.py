@@ -176,16 +176,15 @@ def test_a_broken_grader_tosses_for_half_of_its_verdicts() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_dif_makes_middle_items_easier_for_one_family(seed: int) -> None:
-    found = plant(draw_bank(30), (Dif(5),), abilities=alike(-1.5), seed=seed)
+def test_dif_makes_hard_items_easier_for_one_family(seed: int) -> None:
+    found = plant(draw_bank(30), (Dif(5),), abilities=alike(-0.8), seed=seed)
     (family,) = {p.partner for p in found.planted}
     members = np.array([llm.startswith(family) for llm in found.responses.llm])
     assert members.mean() == pytest.approx(1 / 3, abs=0.01)
     scores = found.responses.scores()
     looked = 0
-    far = np.abs([item.difficulties[0] for item in found.bank.items])
     for item in planted(found, "dif"):
-        assert far[item] <= np.median(far)
+        assert 0 <= found.bank.items[item].difficulties[0] <= 1.5
         inside, outside = scores[members, item].mean(), scores[~members, item].mean()
         if outside > 0.02 and inside < 0.98:
             looked += 1
@@ -293,7 +292,7 @@ def narrow(bank: ItemBank) -> ItemBank:
     [
         (draw_bank(10), (Coin(11),), 5, "coin=11 takes 11 items, but 10 are left"),
         (draw_bank(10), (Coin(5), Duplicates(3)), 5, "coin=5 takes 5 items, but 4 are left"),
-        (draw_bank(10), (Dif(6),), 5, "dif=6 takes 6 items of middle difficulty, but 5 are left"),
+        (draw_bank(10), (Dif(6),), 5, "dif=6 takes 6 items 0 to 1.5 sds harder"),
         (MIXED, (Duplicates(21),), 5, "duplicates=21 takes 42 items in pairs"),
         (draw_bank(10), (Dif(1),), 2, "dif needs a third of the agents"),
         (draw_bank(10), (Sandbag(3),), 8, "sandbag=3 is more than the 2 agents"),

@@ -3,12 +3,15 @@
 import doctest
 import gzip
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -20,12 +23,17 @@ from harness.ability import Prior
 from harness.bank import Item, ItemBank
 from harness.events import Plan
 from harness.grammar import parse_stop
+from harness.health.flags import Flag
+from harness.report.sections import Grid, Section
 from harness.responses import from_matrix
 from harness.study.bootstrap import Estimate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "scripts"
-NAMES = ("common", "pages", "accuracy", "cost", "decision", "exposure", "ordinal", "width")
+NAMES = (
+    *("common", "pages", "sections", "accuracy", "cost", "decision", "exposure", "health"),
+    *("ordinal", "subset", "validity", "width"),
+)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -34,7 +42,20 @@ def studies() -> Iterator[Any]:
     """The modules, as the script finds them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
-        from studies import accuracy, common, cost, decision, exposure, ordinal, pages, width
+        from studies import (
+            accuracy,
+            common,
+            cost,
+            decision,
+            exposure,
+            health,
+            ordinal,
+            pages,
+            sections,
+            subset,
+            validity,
+            width,
+        )
 
         yield SimpleNamespace(
             accuracy=accuracy,
@@ -42,8 +63,12 @@ def studies() -> Iterator[Any]:
             cost=cost,
             decision=decision,
             exposure=exposure,
+            health=health,
             ordinal=ordinal,
             pages=pages,
+            sections=sections,
+            subset=subset,
+            validity=validity,
             width=width,
         )
         for name in ("studies", *(f"studies.{name}" for name in NAMES)):
@@ -351,6 +376,74 @@ def test_widths_are_compared_in_the_same_sessions(studies: Any) -> None:
     assert four.more_launched.value == pytest.approx(22 / 16)
 
 
+# --- health -----------------------------------------------------------------------------------
+
+
+def test_what_was_flagged_is_told_first_and_the_rest_by_title(studies: Any) -> None:
+    flag = Flag("noise", "item", ("t1",), "much", 0.9, 0.8, 1.0, 0.0, "look")
+    found = {
+        "slopes": Section("Slopes", "two items are weak", (flag,)),
+        "fit": Section("Fit of items", "all fit"),
+        "reliability": Section("Reliability", "it is high"),
+    }
+    assert studies.health.lead(found) == [
+        "**Slopes.** two items are weak",
+        "**Reliability.** it is high",
+        "Nothing was flagged under: fit of items.",
+    ]
+
+
+def test_tables_beside_the_outcomes_win_over_names(studies: Any, tmp_path: Path) -> None:
+    responses = from_matrix(np.eye(2), items=["a__1", "b__2"])
+    assert studies.health.about(tmp_path, responses).items["b__2"] == {"repository": "b"}
+    (tmp_path / "items.csv").write_text("item,topic\na__1,web\n")
+    assert studies.health.about(tmp_path, responses).items == {"a__1": {"topic": "web"}}
+
+
+def test_a_plot_stands_alone(studies: Any) -> None:
+    from harness.report import plots
+
+    def draw() -> Any:
+        figure = plots.new_figure(3, 2)
+        figure.subplots().plot([0, 1], [0, 1], color=plots.ACCENT)
+        return figure
+
+    drawn = studies.sections.alone(plots.render_svg(draw, "line", "A line"))
+    assert "var(" not in drawn
+    root = ElementTree.fromstring(drawn)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert (root.get("width"), root.get("height")) == ("288", "192")
+
+
+@given(st.lists(st.lists(st.text(), min_size=3, max_size=3), max_size=4))
+def test_strangers_text_stays_in_its_cell(studies: Any, rows: list[list[str]]) -> None:
+    text = studies.sections.grid(Grid(("a", "b", "c"), tuple(tuple(row) for row in rows)))
+    lines = text.split("\n")
+    assert len(lines) == len(rows) + 2
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
+
+
+# --- subset -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tau", "said"), [(0.7, "about 20"), (0.95, "more than 40")])
+def test_random_tasks_that_rank_as_well(studies: Any, tau: float, said: str) -> None:
+    def point(size: int, chosen: float, random: float) -> Any:
+        taus = [{"mean": SimpleNamespace(tau=Estimate(value))} for value in (chosen, random)]
+        return SimpleNamespace(size=size, chosen=taus[0], random=taus[1])
+
+    points = [point(10, tau, 0.6), point(40, 0.9, 0.8)]
+    found = SimpleNamespace(curve=points, at=lambda size: points[size // 40])
+    assert studies.subset.needed(found, 10) == said
+
+
+def test_the_newest_agents_are_held_out(studies: Any) -> None:
+    dates = tuple(f"2025-{month:02}" for month in (3, 1, 9, 2, 8, 4, 7, 5, 6, 10))
+    responses = replace(from_matrix(np.eye(10)), date=dates)
+    assert studies.subset.by_date(responses).tolist() == [2, 4, 9]
+    assert not len(studies.subset.by_date(replace(responses, date=("",) * 10)))
+
+
 # --- pages and the command --------------------------------------------------------------------
 
 
@@ -403,13 +496,42 @@ def test_a_page_is_made_from_a_small_data_set(studies: Any, tmp_path: Path) -> N
         for agent, line in enumerate(outcomes)
         for item, category in enumerate(line)
     ]
-    folder = tmp_path / "swebench_verified"
-    folder.mkdir()
-    with gzip.open(folder / "responses.csv.gz", "wt") as file:
-        file.write("\n".join(rows) + "\n")
+    _write(tmp_path / "swebench_verified", rows)
     done = command("decision", "--quick", "--data", str(tmp_path), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "out" / "decision.md").read_text()
     assert page.startswith("# Is this agent above the cut?\n\n- **")
     assert "30 agents × 40 tasks" in page
     assert (tmp_path / "out" / "figures" / "decision.svg").exists()
+
+
+def test_pages_of_health_say_what_was_planted(studies: Any, tmp_path: Path) -> None:
+    bank = bank_of(np.random.default_rng(19), n=30)
+    outcomes = studies.common.simulated(bank, 40, seed=20)
+    outcomes[:, 7] = 1 - (outcomes.mean(axis=1) > np.median(outcomes.mean(axis=1)))
+    rows = ["agent,item,category"] + [
+        f"a{agent},repo__t{item},{category}"
+        for agent, line in enumerate(outcomes)
+        for item, category in enumerate(line)
+    ]
+    _write(tmp_path / "swebench_verified", rows)
+    out = tmp_path / "out"
+    names = "health-swebench_verified", "subset"
+    done = command(*names, "--quick", "--data", str(tmp_path), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    health, subset = ((out / f"{name}.md").read_text() for name in names)
+    assert "| reversed | 1 | repo__t7: " in health
+    assert "cat-harness health responses.csv.gz \\\n" in health
+    assert '\n  --name "SWE-bench Verified" \\\n' in health
+    assert "## 10 tasks\n" in subset
+    assert "newest" not in subset
+    for text in (health, subset):
+        pictures = re.findall(r"\]\((figures/\S+)\)", text)
+        assert pictures
+        assert all((out / picture).exists() for picture in pictures)
+
+
+def _write(folder: Path, rows: list[str]) -> None:
+    folder.mkdir()
+    with gzip.open(folder / "responses.csv.gz", "wt") as file:
+        file.write("\n".join(rows) + "\n")

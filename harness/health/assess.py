@@ -1,14 +1,14 @@
 """All diagnoses of a benchmark in one call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeAlias
 
 from harness.health.agents import AgentsFit, analyse_agents
 from harness.health.dependence import Dependence, analyse_dependence
 from harness.health.dimensions import Dimensions, analyse_dimensions
-from harness.health.evidence import Evidence
+from harness.health.evidence import Evidence, without_items
 from harness.health.flags import Flag
 from harness.health.functioning import Functioning, analyse_functioning
 from harness.health.gaps import Gaps, analyse_gaps
@@ -112,6 +112,9 @@ class Health:
         return tuple(dict.fromkeys(text for part in self.parts for text in part.cautions))
 
 
+_MOST_APART = 0.25
+"""Share of the items that may be left out of the search for dimensions."""
+
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
@@ -185,12 +188,12 @@ def assess(
     step("graders")
     graders = analyse_graders(ratings, _families(evidence, ratings), high_is) if ratings else None
     contradictions = analyse_contradictions(*grades) if grades else None
-    step("dimensions")
-    dimensions = analyse_dimensions(evidence, seed)
     step("fit of the model")
     model_fit = analyse_model_fit(evidence)
     step("differential functioning")
     functioning = analyse_functioning(evidence)
+    step("dimensions")
+    dimensions = _dimensions(evidence, (*dependence.flags, *functioning.flags), seed)
     step("agents")
     agents_fit = analyse_agents(evidence, responses.date)
     step("reliability")
@@ -228,6 +231,25 @@ def assess(
         reliability=reliability,
         subset=reduction,
     )
+
+
+def _dimensions(evidence: Evidence, flags: tuple[Flag, ...], seed: int) -> Dimensions:
+    """Dimensions of the items that have no other reason to go together: what one family knows, or
+    what is asked twice, would be one more ability by itself."""
+    items = evidence.responses.items
+    apart = {
+        name for flag in flags if flag.kind == "differential functioning" for name in flag.names
+    }
+    apart |= {name for flag in flags if flag.kind == "duplicate" for name in flag.names[1:]}
+    apart &= {*items}
+    if not apart or len(apart) > _MOST_APART * len(items):
+        return analyse_dimensions(evidence, seed)
+    found = analyse_dimensions(without_items(evidence, apart), seed)
+    caution = (
+        f"{len(apart)} item{'s' * (len(apart) > 1)} left out here: flagged as duplicates, or as "
+        "easier or harder for a group, which would make an ability of their own"
+    )
+    return replace(found, cautions=(caution, *found.cautions))
 
 
 def _families(evidence: Evidence, ratings: Ratings) -> dict[str, str]:

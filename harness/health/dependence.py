@@ -400,7 +400,7 @@ def _mean_q3(data: _Data, members: Array) -> tuple[float, float, float]:
     mean, agents = float(part.sum()), len(part)
     se = float(np.std(part, ddof=1) * np.sqrt(agents)) * data.bulk.spread
     half = float(stdtrit(agents - 1, 0.5 + LEVEL / 2)) * se
-    return mean, mean - half, mean + half
+    return mean, max(mean - half, -1.0), min(mean + half, 1.0)
 
 
 def _parts(data: _Data, members: Array) -> Array:

@@ -9,7 +9,7 @@ and the cell counts as ``1 + (m-1)ρ`` times fewer independent trials (Kish 1965
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -240,6 +240,21 @@ def gather(
         cutoff=tuple(about.agents.get(a, {}).get("cutoff", "") for a in kept.agents),
         created=tuple(about.items.get(i, {}).get(_CREATED, "") for i in kept.items),
         notes=notes,
+    )
+
+
+def without_items(evidence: Evidence, names: Collection[str]) -> Evidence:
+    """The same agents, with the posteriors they have, on the other items."""
+    items = evidence.responses.items
+    stay = np.flatnonzero([item not in names for item in items])
+    bank = replace(evidence.bank, items=tuple(evidence.bank.items[i] for i in stay))
+    return replace(
+        evidence,
+        responses=evidence.responses.subset(items=[items[i] for i in stay]),
+        bank=bank,
+        log_p=evidence.log_p[:, stay],
+        tags={name: tuple(values[i] for i in stay) for name, values in evidence.tags.items()},
+        created=tuple(evidence.created[i] for i in stay),
     )
 
 

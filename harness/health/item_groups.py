@@ -62,7 +62,9 @@ def analyse_item_groups(evidence: Evidence, slopes: Slopes, seed: int = 0) -> It
     ['grader=b']
     """
     slope = np.array([item.slope for item in slopes.items])
-    known = np.isfinite(slope)
+    # an item whose key is reversed is flagged by itself, and would be an outlier in any mean
+    reversed_ = {name for flag in slopes.flags if flag.kind == "reversed" for name in flag.names}
+    known = np.isfinite(slope) & ~np.isin(evidence.responses.items, [*reversed_])
     names = np.array(evidence.responses.items)[known]
     value = slope[known]
     rng = np.random.default_rng(seed)

@@ -128,5 +128,5 @@ def about_set_aside(names: tuple[str, ...]) -> tuple[str, ...]:
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return (
         f"{len(names)} agent{'s' * (len(names) > 1)} ({shown}) left out here: outcomes unlike "
-        "those of all others would make unrelated items look alike",
+        "those of all others would make unrelated items look alike.",
     )

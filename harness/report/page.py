@@ -19,6 +19,7 @@ from harness.report.wording import (
     count,
     decimal,
     duration,
+    minus,
     money,
     percent,
     printable,
@@ -88,6 +89,7 @@ def templates() -> "Environment":
         moment=_moment,
         printable=printable,
         sentence=sentence,
+        minus=minus,
     )
     return environment
 

@@ -116,6 +116,15 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def minus(text: str) -> str:
+    """With real minus signs before numbers; hyphens in names stay.
+
+    >>> minus("slope -0.3 of django-11790")
+    'slope −0.3 of django-11790'
+    """
+    return re.sub(r"(?<![^\s(])-(?=\d)", "−", text)
+
+
 def ability_names(dimensions: int) -> tuple[str, ...]:
     """θ, or θ1, θ2, … where there are several abilities."""
     return ("θ",) if dimensions == 1 else tuple(f"θ{d + 1}" for d in range(dimensions))

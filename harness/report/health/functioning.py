@@ -138,9 +138,9 @@ def _finding(found: Functioning, flagged: int, items: int) -> str:
     else:
         favours = sum(flag.estimate > 0 for flag in found.flags)
         text = (
-            f"{flagged} of {items} items are not equally hard for agents of equal ability, among "
-            f"{many}: {favours} times a group is better than its ability says, "
-            f"{len(found.flags) - favours} times worse"
+            f"{flagged} of {items} items {'is' if flagged == 1 else 'are'} not equally hard for "
+            f"agents of equal ability, among {many}: a group is better on it than its ability says "
+            f"in {favours} of {len(found.flags)} cases, and worse in the others"
         )
     wide = [repr(one.group) for one in found.groups if one.beyond]
     if wide:

@@ -37,9 +37,37 @@ def render_health_page(health: Health, evidence: Evidence, cleaned: Cleaned | No
         evidence: what ``health`` was found in.
         cleaned: the bank that was written without what is wrong with it.
     """
+    found = sections_of(health, evidence)
+    return render_sections(
+        Page(
+            title=health.name,
+            over="The health of a benchmark",
+            figures=_figures(health),
+            notes=_notes(health),
+            sections=(
+                to_do_section(health),
+                *found.values(),
+                *([cleaned_section(cleaned)] if cleaned else []),
+            ),
+            facts=(
+                (
+                    "Outcomes",
+                    health.source + (f", SHA-256 {health.sha256}" if health.sha256 else ""),
+                ),
+                ("Curves", health.bank),
+                ("Seed", str(health.seed)),
+                ("Program", f"cat-harness {health.version}"),
+            ),
+            version=health.version,
+            contents_after=_TO_DO,
+        )
+    )
+
+
+def sections_of(health: Health, evidence: Evidence) -> dict[str, Section]:
+    """The section of each analysis by its key, in the order of what to do about them."""
     h = health
-    sections = [
-        to_do_section(h),
+    every = (
         slopes_section(h.slopes, evidence),
         item_fit_section(h.fit, evidence),
         item_groups_section(h.item_groups) if h.item_groups.groups else None,
@@ -56,25 +84,8 @@ def render_health_page(health: Health, evidence: Evidence, cleaned: Cleaned | No
         model_fit_section(h.model_fit, evidence),
         reliability_section(h.reliability, evidence),
         subset_section(h.subset, evidence) if h.subset else None,
-        cleaned_section(cleaned) if cleaned else None,
-    ]
-    return render_sections(
-        Page(
-            title=h.name,
-            over="The health of a benchmark",
-            figures=_figures(h),
-            notes=_notes(h),
-            sections=tuple(section for section in sections if section is not None),
-            facts=(
-                ("Outcomes", h.source + (f", SHA-256 {h.sha256}" if h.sha256 else "")),
-                ("Curves", h.bank),
-                ("Seed", str(h.seed)),
-                ("Program", f"cat-harness {h.version}"),
-            ),
-            version=h.version,
-            contents_after=_TO_DO,
-        )
     )
+    return {section.key: section for section in every if section is not None}
 
 
 def _figures(health: Health) -> tuple[Figure, ...]:
