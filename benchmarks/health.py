@@ -1,6 +1,6 @@
 """What a diagnosis of a benchmark finds of defects that were planted, and what it flags falsely.
 
-    python benchmarks/health.py [--seeds 20] [--agents 60] [--items 200] [--jobs 2] [--json FILE]
+    python benchmarks/health.py [--seeds 20] [--first 0] [--agents 60] [--items 200] [--jobs 2] [--json FILE]
 
 Outcomes of simulated agents on a drawn bank (`harness.plant`), each defect alone and all defects of
 items together. A planted item is found *strictly* when a flag of a kind that fits its defect names
@@ -262,6 +262,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--agents", type=int, default=60)
     parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
@@ -269,7 +270,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
     console = Console(width=160)
-    work = [(setting, seed) for seed in range(options.seeds) for setting in options.settings]
+    seeds = range(options.first, options.first + options.seeds)
+    work = [(setting, seed) for seed in seeds for setting in options.settings]
     one = partial(run, agents=options.agents, items=options.items)
     with console.status("") as status:
         runs = list(
@@ -281,7 +283,9 @@ def main() -> None:
                 lambda what, done, total: status.update(f"{what} {done} of {total}"),
             )
         )
-    console.print(f"{options.agents} agents × {options.items} items, {options.seeds} seeds")
+    console.print(
+        f"{options.agents} agents × {options.items} items, {len(seeds)} seeds from {seeds.start}"
+    )
     console.print(found_table(runs))
     console.print(false_table(runs))
     if options.json:

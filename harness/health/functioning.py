@@ -249,8 +249,9 @@ def _compare(
             "shift": shrunken.at[:, 2],
             "low": shrunken.at[:, 2] - half,
             "high": shrunken.at[:, 2] + half,
-            "q": adjusted(chi2.sf(ratios[0] / spreads[0][1] ** 2, 1)),
-            "q_shape": adjusted(chi2.sf(ratios[1] / spreads[1][1] ** 2, 1)),
+            # twice, as either test may flag an item
+            "q": np.minimum(2 * adjusted(chi2.sf(ratios[0] / spreads[0][1] ** 2, 1)), 1.0),
+            "q_shape": np.minimum(2 * adjusted(chi2.sf(ratios[1] / spreads[1][1] ** 2, 1)), 1.0),
             "gain": np.maximum(r2[1] - r2[0], 0.0),
             "gain_shape": np.maximum(r2[2] - r2[1], 0.0),
             "steeper": slopes.at[:, 3],
@@ -258,7 +259,7 @@ def _compare(
         for name, values in found.items():
             columns[name][tested] = values
         # what one item among so many must exceed to stand out alone
-        bar = norm.isf(RATE / 2 / np.count_nonzero(tested)) * spreads[0][1]
+        bar = norm.isf(RATE / 4 / np.count_nonzero(tested)) * spreads[0][1]
         least = float(bar * np.quantile(uniform.error[:, 2], 0.25))
     return GroupEffect(
         attribute,
