@@ -1,6 +1,7 @@
 """What a diagnosis of a benchmark finds of defects that were planted, and what it flags falsely.
 
-    python benchmarks/health.py [--seeds 20] [--first 0] [--agents 60] [--items 200] [--jobs 2] [--json FILE]
+    python benchmarks/health.py [--seeds 20] [--first 0] [--agents 60] [--items 200] [--jobs 2]
+                                [--settings NAME ...] [--json FILE]
 
 Outcomes of simulated agents on a drawn bank (`harness.plant`), each defect alone and all defects of
 items together. A planted item is found *strictly* when a flag of a kind that fits its defect names
