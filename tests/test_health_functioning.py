@@ -17,9 +17,9 @@ from harness.health.functioning import (
     FEWEST,
     Functioning,
     analyse_functioning,
-    likelihood_ratio_dif,
     size_of,
 )
+from harness.health.likelihood_ratio import likelihood_ratio_dif
 from harness.irt import Array
 from harness.report.health.functioning import functioning_section, short
 from harness.report.sections import Caution, Plot

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from harness.errors import ResponsesError
-from harness.health import facets
+from harness.health import facet_model
 from harness.health.agreement import alpha, analyse_agreement, coincidences, kappa
-from harness.health.facets import ITSELF, analyse_facets
-from harness.health.graders import Graders, analyse_contradictions, analyse_graders
+from harness.health.contradictions import analyse_contradictions
+from harness.health.facets import analyse_facets
+from harness.health.favouritism import ITSELF
+from harness.health.graders import Graders, analyse_graders
 from harness.irt import Array
-from harness.report.health.graders import contradictions_section, graders_section
+from harness.report.health.contradictions import contradictions_section
+from harness.report.health.graders import graders_section
 from harness.report.sections import Plot
 from harness.responses.families import maker_in
 from harness.responses.ratings import (
@@ -252,7 +255,7 @@ def test_the_gradient_is_that_of_the_likelihood(monkeypatch: pytest.MonkeyPatch)
     from scipy import optimize
 
     rated, _ = simulated(0, agents=4, items=5, judges=3, missing=0.2)
-    data = facets._prepare(rated)
+    data = facet_model.facet_data(rated)
     assert data is not None
     effects = (np.arange(len(data.judge)) % 3 == 0)[None]
 
@@ -265,7 +268,7 @@ def test_the_gradient_is_that_of_the_likelihood(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(optimize, "minimize", check)
     with pytest.raises(StopIteration):
-        facets._fit(data, effects)
+        facet_model.fit_facets(data, effects)
 
 
 def test_levels_and_their_intervals_are_right() -> None:
@@ -283,21 +286,21 @@ def test_levels_and_their_intervals_are_right() -> None:
 
 def test_expectations_from_other_judges_by_enumeration() -> None:
     rated, _ = simulated(3, agents=3, items=4, judges=3)
-    data = facets._prepare(rated)
+    data = facet_model.facet_data(rated)
     assert data is not None
-    fit = facets._fit(data, np.zeros((0, len(data.judge)), bool))
+    fit = facet_model.fit_facets(data, np.zeros((0, len(data.judge)), bool))
     shift = fit.shift(data)
-    mean, variance = facets._given_others(data, fit, shift)
+    mean, variance = facet_model.given_others(data, fit, shift)
     for r in (0, 7, 20):
         others = (data.cell == data.cell[r]) & (np.arange(len(shift)) != r)
         eta = fit.ability[data.agent[data.cell[r]]] - fit.difficulty[data.item[data.cell[r]]]
-        weight = np.exp(-0.5 * ((facets._GRID - eta) / fit.tau) ** 2)
+        weight = np.exp(-0.5 * ((facet_model.GRID - eta) / fit.tau) ** 2)
         k = np.arange(len(data.worth))
         passed = np.append(0, np.cumsum(fit.steps))
         for o in np.flatnonzero(others):
-            p = softmax(k * (facets._GRID[:, None] + shift[o]) - passed, axis=1)
+            p = softmax(k * (facet_model.GRID[:, None] + shift[o]) - passed, axis=1)
             weight = weight * p[:, data.category[o]]
-        p = weight @ softmax(k * (facets._GRID[:, None] + shift[r]) - passed, axis=1)
+        p = weight @ softmax(k * (facet_model.GRID[:, None] + shift[r]) - passed, axis=1)
         p /= p.sum()
         assert mean[r] == pytest.approx(p @ data.worth)
         assert variance[r] == pytest.approx(p @ data.worth**2 - (p @ data.worth) ** 2)
@@ -383,7 +386,7 @@ def test_judges_without_common_cells_and_long_scales_are_said() -> None:
 
 
 def test_many_cells_are_thinned_over_all_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facets, "MOST_CELLS", 200)
+    monkeypatch.setattr(facet_model, "MOST_CELLS", 200)
     rated, families = simulated(1, items=40)
     found = analyse_graders(rated, families)
     assert found.facets is not None

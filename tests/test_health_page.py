@@ -128,6 +128,27 @@ def test_the_exit_code_can_hang_on_kinds_of_flags(outcomes: Path) -> None:
     assert run(outcomes, "--fail-on", "duplicate").return_value == 0
 
 
+def test_a_run_that_breaks_half_way_is_seen_in_the_order_of_administration(tmp_path: Path) -> None:
+    matrix = rasch(40, 40, seed=2)
+    able = int(matrix.sum(axis=1).argmax())
+    rng = np.random.default_rng(0)
+    rows: list[list[object]] = []
+    for a in range(40):
+        given = rng.permutation(40)
+        score = matrix[a, given]
+        if a == able:
+            score[20:] = 0
+        rows += [[f"a{a}", f"i{i}", int(s)] for i, s in zip(given, score, strict=True)]
+    table = write(tmp_path / "t.csv", rows)
+    for option, said in (((), "unknown"), (("--in-order",), "block of 20 consecutive")):
+        done = run(table, *option, "--json", "-")
+        assert done.exception is None
+        found = json.loads(done.stdout)
+        about = [f["evidence"] for f in found["flags"] if f["names"] == [f"a{able}"]]
+        assert said in " ".join([*about, *found["cautions"]])
+        assert any("block of" in text for text in about) == bool(option)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [

@@ -64,6 +64,12 @@ _TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Make categories of columns of a table, as in 'score>=0.3 then score>=0.8'.",
 )
 @click.option("--labels", metavar="LOW,…,HIGH", help="Category labels, lowest first.")
+@click.option(
+    "--in-order",
+    is_flag=True,
+    help="The rows of each agent stand in the order of administration, as in runs of this program: "
+    "also look for drift.",
+)
 @click.option("--name", metavar="TEXT", help="Of the benchmark; the name of its file by default.")
 @click.option(
     "--keep",
@@ -104,6 +110,7 @@ def health(
     graders: str | None,
     score: str | None,
     labels: str | None,
+    in_order: bool,
     name: str | None,
     keep: str | None,
     keep_for: Literal["agents", "newest"],
@@ -150,6 +157,7 @@ def health(
             ratings=rated,
             high_is=high_is,
             grades=grades,
+            in_order=in_order,
             budget=budget,
             subset_for=keep_for,
             seed=seed,

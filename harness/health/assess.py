@@ -5,20 +5,17 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TypeAlias
 
+import numpy as np
+
 from harness.health.agents import AgentsFit, analyse_agents
+from harness.health.contradictions import Contradictions, analyse_contradictions
 from harness.health.dependence import Dependence, analyse_dependence
 from harness.health.dimensions import Dimensions, analyse_dimensions
 from harness.health.evidence import Evidence, without_items
 from harness.health.flags import Flag
 from harness.health.functioning import Functioning, analyse_functioning
 from harness.health.gaps import Gaps, analyse_gaps
-from harness.health.graders import (
-    Contradictions,
-    Graders,
-    HigherIs,
-    analyse_contradictions,
-    analyse_graders,
-)
+from harness.health.graders import Graders, HigherIs, analyse_graders
 from harness.health.greedy import Budget, Where
 from harness.health.item_fit import ItemFits, analyse_item_fit
 from harness.health.item_groups import ItemGroups, analyse_item_groups
@@ -29,6 +26,8 @@ from harness.health.saturation import Saturation, analyse_saturation
 from harness.health.scale_use import ScaleUse, analyse_scale_use
 from harness.health.slopes import Slopes, analyse_slopes
 from harness.health.subset import Reduction, analyse_subset
+from harness.irt import Array
+from harness.responses import Responses
 from harness.responses.families import maker_in
 from harness.responses.ratings import Grader, Ratings
 
@@ -126,6 +125,7 @@ def assess(
     ratings: Ratings | None = None,
     high_is: HigherIs | None = None,
     grades: tuple[Ratings, tuple[Grader, Grader]] | None = None,
+    in_order: bool = False,
     subset: bool = True,
     budget: Budget | None = None,
     subset_for: Where = "agents",
@@ -140,12 +140,12 @@ def assess(
         ratings: of the same outcomes by several judges.
         high_is: what a high rating says of the agent; for the words.
         grades: of the same outcomes by two graders, and when each says yes.
+        in_order: the rows of each agent stand in the order in which it was given the items.
         subset: look for a smaller benchmark.
         budget: of the smaller benchmark; a tenth of the items when None.
         subset_for: whose abilities it is to tell apart.
         seed: of what is drawn.
 
-    >>> import numpy as np
     >>> from harness.health.evidence import gather
     >>> from harness.responses import from_matrix
     >>> rng = np.random.default_rng(0)
@@ -195,7 +195,8 @@ def assess(
     step("dimensions")
     dimensions = _dimensions(evidence, (*dependence.flags, *functioning.flags), seed)
     step("agents")
-    agents_fit = analyse_agents(evidence, responses.date)
+    order = _order(responses) if in_order else None
+    agents_fit = analyse_agents(evidence, responses.date, order)
     step("reliability")
     reliability = analyse_reliability(evidence)
     if progress:
@@ -231,6 +232,15 @@ def assess(
         reliability=reliability,
         subset=reduction,
     )
+
+
+def _order(responses: Responses) -> Array:
+    """``(A, n)`` place of each item's first row; NaN where missing."""
+    order = np.full((len(responses.agents), len(responses.items)), np.nan)
+    # backwards, so that the first of several trials is written last
+    rows = np.arange(len(responses.item))[::-1]
+    order[responses.agent[rows], responses.item[rows]] = rows
+    return order
 
 
 def _dimensions(evidence: Evidence, flags: tuple[Flag, ...], seed: int) -> Dimensions:

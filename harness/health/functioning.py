@@ -20,13 +20,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit, logit, xlogy
+from scipy.special import expit, logit
 
-from harness.calibrate import FLAT, Priors, calibrate
 from harness.health.evidence import Evidence
 from harness.health.flags import LEVEL, RATE, Flag, adjusted
-from harness.irt import Array, Model
-from harness.responses import Responses
+from harness.health.logistic import maximise, nagelkerke
+from harness.health.summaries import centre_and_spread
+from harness.irt import Array
 
 FEWEST = 5
 """Agents that a group, and the others, must have."""
@@ -232,10 +232,10 @@ def _compare(
             [np.ones_like(y), offset, g, g * (offset - centre[:, None])],
             axis=-1,
         )
-        none = _maximise(y, w, offset, design[..., :2], _NO_DIFFERENCE)
-        uniform = _maximise(y, w, offset, design[..., :3], (*_NO_DIFFERENCE, _TESTED))
-        slopes = _maximise(y, w, offset, design, (*_NO_DIFFERENCE, _TESTED, _STEEPER))
-        shrunken = _maximise(y, w, offset, design[..., :3], (*_NO_DIFFERENCE, _SHOWN))
+        none = maximise(y, w, offset, design[..., :2], _NO_DIFFERENCE)
+        uniform = maximise(y, w, offset, design[..., :3], (*_NO_DIFFERENCE, _TESTED))
+        slopes = maximise(y, w, offset, design, (*_NO_DIFFERENCE, _TESTED, _STEEPER))
+        shrunken = maximise(y, w, offset, design[..., :3], (*_NO_DIFFERENCE, _SHOWN))
         ratios = [
             2 * np.maximum(more.height - less.height, 0.0)
             for less, more in ((none, uniform), (uniform, slopes))
@@ -244,7 +244,7 @@ def _compare(
         spreads = [_spread(sign * np.sqrt(r)) for sign, r in zip(signs, ratios, strict=True)]
         spread, beyond = spreads[0][0], spreads[0][1] > 1
         half = norm.ppf(0.5 + LEVEL / 2) * shrunken.error[:, 2]
-        r2 = [_nagelkerke(fit.log_likelihood, y, w) for fit in (none, uniform, slopes)]
+        r2 = [nagelkerke(fit.log_likelihood, y, w) for fit in (none, uniform, slopes)]
         found = {
             "shift": shrunken.at[:, 2],
             "low": shrunken.at[:, 2] - half,
@@ -289,72 +289,13 @@ def _weights(evidence: Evidence) -> Array:
     return np.asarray(np.where(evidence.trials > 0, ratio, 0.0).T)
 
 
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """Penalised maxima of m regressions with p parameters."""
-
-    at: Array
-    """``(m, p)``."""
-    error: Array
-    """``(m, p)`` from the curvature."""
-    log_likelihood: Array
-    """``(m,)``."""
-    height: Array
-    """``(m,)`` the log-likelihood with the prior counted in."""
-
-
-def _maximise(y: Array, w: Array, offset: Array, design: Array, sds: Sequence[float]) -> _Fit:
-    """Newton's method with halved steps, on all items at once; ``design`` is ``(m, A, p)``."""
-    precision = 1 / np.square(sds)
-
-    def logits(at: Array) -> Array:
-        return np.asarray(offset + (design @ at[..., None])[..., 0])
-
-    def log_likelihood(at: Array) -> Array:
-        z = logits(at)
-        return np.asarray((w * (y * z + log_expit(-z))).sum(axis=1))
-
-    def height(at: Array) -> Array:
-        return np.asarray(log_likelihood(at) - 0.5 * (at**2) @ precision)
-
-    at = np.zeros((len(y), len(precision)))
-    now = height(at)
-    for _ in range(30):
-        p = expit(logits(at))
-        uphill = np.einsum("ma,map->mp", w * (y - p), design) - at * precision
-        curved = np.swapaxes(design * (w * p * (1 - p))[..., None], 1, 2) @ design
-        curvature = curved + np.diag(precision)
-        step = np.linalg.solve(curvature, uphill[..., None])[..., 0]
-        new = height(at + step)
-        while (worse := new < now - 1e-9).any():
-            step[worse] *= 0.5
-            new = height(at + step)
-        at, now = at + step, new
-        if np.abs(step).max() < 1e-5:
-            break
-    variance = np.diagonal(np.linalg.inv(curvature), axis1=1, axis2=2)
-    return _Fit(at, np.sqrt(variance), log_likelihood(at), now)
-
-
 def _spread(z: Array) -> tuple[float, float]:
     """Sd of the middle half, were it normal, and what to divide by: 1 unless the sd is more than
     chance makes it (Efron 2004), of which few items say nothing."""
-    low, high = np.quantile(z, [0.25, 0.75])
-    spread = float((high - low) / 1.349)
+    _, spread = centre_and_spread(z)
     # the standard error of a normal's sd from its quartiles is 1.17 sd / √n
     sure = len(z) >= _FEW_ITEMS and spread > 1 + 1.645 * 1.17 / len(z) ** 0.5
     return spread, spread if sure else 1.0
-
-
-def _nagelkerke(log_likelihood: Array, y: Array, w: Array) -> Array:
-    """``(m,)`` R² against a constant (Nagelkerke 1991)."""
-    n = w.sum(axis=1)
-    mean = (w * y).sum(axis=1) / n
-    constant = n * (xlogy(mean, mean) + xlogy(1 - mean, 1 - mean))
-    return np.asarray(
-        -np.expm1(2 / n * (constant - log_likelihood))
-        / np.maximum(-np.expm1(2 / n * constant), 1e-9)
-    )
 
 
 def _flagged(found: GroupEffect) -> NDArray[np.bool_]:
@@ -386,37 +327,35 @@ def _flag(name: str, one: GroupEffect, item: int) -> Flag:
         f"{one.expected[item]:.0%}"
     )
     size = f"ΔR² {gain:.2f}, {size_of(gain)}"
-    if not uniform:
-        kind = "separates them more" if one.steeper[item] > 0 else "separates them less"
-        return Flag(
-            "differential functioning",
-            "item",
-            (name,),
-            f"{scored}, and the item {kind} than it does others ({size}); shift "
-            f"{shift:.1f} logits ({low:.1f} to {high:.1f})",
-            shift,
-            low,
-            high,
-            q,
-            "see what the able agents of this group do differently here",
+    if uniform:
+        near, far = sorted((abs(low), abs(high)))
+        evidence = (
+            f"{scored}: {abs(shift):.1f} logits {'easier' if shift > 0 else 'harder'} for them "
+            f"({near if low * high > 0 else 0:.1f} to {far:.1f}; {size})"
         )
-    easier = shift > 0
+        action = (
+            "look for a leak or a shortcut that this group knows, or leave the item out of "
+            "comparisons with it"
+            if shift > 0
+            else "check whether the task's format, tools or limits fail this group for reasons "
+            "other than ability"
+        )
+    else:
+        evidence = (
+            f"{scored}, and the item separates them {'more' if one.steeper[item] > 0 else 'less'} "
+            f"than it does others ({size}); shift {shift:.1f} logits ({low:.1f} to {high:.1f})"
+        )
+        action = "see what the able agents of this group do differently here"
     return Flag(
-        "differential functioning",
-        "item",
-        (name,),
-        f"{scored}: {abs(shift):.1f} logits {'easier' if easier else 'harder'} for them "
-        f"({min(abs(low), abs(high)) if low * high > 0 else 0:.1f} to "
-        f"{max(abs(low), abs(high)):.1f}; {size})",
-        shift,
-        low,
-        high,
-        q,
-        "look for a leak or a shortcut that this group knows, or leave the item out of comparisons "
-        "with it"
-        if easier
-        else "check whether the task's format, tools or limits fail this group for reasons other "
-        "than ability",
+        kind="differential functioning",
+        about="item",
+        names=(name,),
+        evidence=evidence,
+        estimate=shift,
+        low=low,
+        high=high,
+        q=q,
+        action=action,
     )
 
 
@@ -424,30 +363,31 @@ def _least(one: GroupEffect) -> str:
     return f"{one.least:.1f}" if one.least < _HUGE else f"more than {_HUGE:g}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more
+
+
 def _cautions(evidence: Evidence, found: Sequence[GroupEffect]) -> list[str]:
-    cautions = []
-    for one in found:
-        if np.isnan(one.least):
-            cautions.append(
-                f"For {one.attribute} {one.group!r} no item has both outcomes often enough to be "
-                "compared."
-            )
+    cautions = [
+        f"For {one.attribute} {one.group!r} no item has both outcomes often enough to be compared."
+        for one in found
+        if np.isnan(one.least)
+    ]
     blind = [one for one in found if one.least > 2.0]
     if blind:
-        named = ", ".join(f"{one.group!r} ({one.agents}; {_least(one)})" for one in blind[:6])
-        more = f" and {len(blind) - 6} more groups" if len(blind) > 6 else ""
+        named = _listed([f"{one.group!r} ({one.agents}; {_least(one)})" for one in blind])
         cautions.append(
             "Groups are small: a single item must differ by this many logits to be found, shown "
-            f"with the number of agents: {named}{more}. No flag is no proof of fairness."
+            f"with the number of agents: {named}. No flag is no proof of fairness."
         )
     wide = [one for one in found if one.beyond]
     if wide:
-        named = ", ".join(f"{one.group!r} ({one.spread:.1f})" for one in wide[:6])
-        more = f" and {len(wide) - 6} more" if len(wide) > 6 else ""
+        named = _listed([f"{one.group!r} ({one.spread:.1f})" for one in wide])
         cautions.append(
             "These groups have strengths and weaknesses of their own on many items, so their "
             "items differ from others' by more than chance throughout (times as much): "
-            f"{named}{more}. Only items that stand out from that are flagged."
+            f"{named}. Only items that stand out from that are flagged."
         )
     if found and int(evidence.responses.n_categories.max()) > 2:
         cautions.append(
@@ -455,116 +395,3 @@ def _cautions(evidence: Evidence, found: Sequence[GroupEffect]) -> list[str]:
             "the middle categories differently with the same mean is not seen."
         )
     return cautions
-
-
-@dataclass(frozen=True)
-class LikelihoodRatio:
-    """One item in several groups, free parameters against common ones."""
-
-    item: str
-    statistic: float
-    df: int
-    p: float
-
-
-def likelihood_ratio_dif(
-    responses: Responses,
-    groups: Sequence[str],
-    items: Sequence[str],
-    *,
-    models: dict[str, Model] | None = None,
-    priors: Priors | None = None,
-    nodes: Array | None = None,
-) -> tuple[LikelihoodRatio, ...]:
-    """Multi-group likelihood ratio test of each item, all others being anchors or free.
-
-    All ``items`` are free in every group, the rest are anchors with the same parameters in all;
-    the first group is N(0, 1), the others have means and sds of their own. Then each item in turn
-    is held equal across groups (Thissen, Steinberg and Wainer 1993). The statistic is χ² with one
-    parameter's worth of freedom for each group but the first.
-
-    Args:
-        responses: outcomes of A agents.
-        groups: of each agent, A names.
-        items: to be tested; at least one other is left as an anchor.
-        models: of each item; None for 2pl, and grm for more than two categories.
-        priors: of item parameters; None for flat ones, as the statistic asks for.
-        nodes: ``(Q,)`` uniform ability nodes; None chooses them.
-
-    Raises:
-        ResponsesError: an unknown item, or one with a single outcome in a group under flat priors.
-
-    >>> from harness.responses import from_matrix
-    >>> rng = np.random.default_rng(1)
-    >>> ability, b = rng.standard_normal((200, 1)), np.linspace(-1, 1, 8) + np.zeros((200, 8))
-    >>> b[:100, 0] += 2  # the first item is harder for the first group
-    >>> data = from_matrix(rng.random((200, 8)) < 1 / (1 + np.exp(1.5 * (b - ability))))
-    >>> found = likelihood_ratio_dif(data, ["A"] * 100 + ["B"] * 100, ["item0", "item1"])
-    >>> [(one.item, one.df, one.p < 0.001) for one in found]
-    [('item0', 2, True), ('item1', 2, False)]
-    """
-    from scipy.stats import chi2
-
-    data = responses.subset()
-    for item in items:
-        responses.subset(items=[item])  # names an unknown one
-    names = list(dict.fromkeys(groups))
-    chosen = models or {
-        item: "2pl" if k == 2 else "grm"
-        for item, k in zip(data.items, data.n_categories, strict=True)
-    }
-    given = priors or Priors(FLAT, FLAT, gap=0.0)
-
-    def height(free: Sequence[str]) -> tuple[float, int]:
-        split, origin = _split(data, groups, names, free)
-        fit = calibrate(
-            split,
-            {item: chosen[source] for item, source in zip(split.items, origin, strict=True)},
-            name="differential functioning",
-            priors=given,
-            nodes=nodes,
-            groups=groups,
-            dispersion=False,
-            tolerance=1e-5,
-        )
-        return fit.log_likelihood, fit.parameters
-
-    free, parameters = height(items)
-    found = []
-    for item in items:
-        held, fewer = height([other for other in items if other != item])
-        statistic, df = max(0.0, 2 * (free - held)), parameters - fewer
-        found.append(LikelihoodRatio(item, statistic, df, float(chi2.sf(statistic, df))))
-    return tuple(found)
-
-
-def _split(
-    data: Responses, groups: Sequence[str], names: Sequence[str], free: Sequence[str]
-) -> tuple[Responses, tuple[str, ...]]:
-    """Every free item as one item a group, after all others; and what each was made from."""
-    others = [item for item in data.items if item not in set(free)]
-    place = {item: i for i, item in enumerate([*others, *free])}
-    # a free item takes one place a group
-    start = np.array(
-        [
-            place[item]
-            if place[item] < len(others)
-            else len(others) + (place[item] - len(others)) * len(names)
-            for item in data.items
-        ]
-    )
-    is_free = np.array([item in set(free) for item in data.items])
-    group = np.array([names.index(name) for name in groups])
-    origin = (*others, *(item for item in free for _ in names))
-    labels = (*others, *(f"{item} in {name}" for item in free for name in names))
-    k = dict(zip(data.items, data.n_categories, strict=True))
-    return (
-        replace(
-            data,
-            items=labels,
-            item=start[data.item] + is_free[data.item] * group[data.agent],
-            n_categories=np.array([k[item] for item in origin]),
-            labels=(),
-        ),
-        origin,
-    )

@@ -14,7 +14,7 @@ from harness.bank import compile_bank
 from harness.errors import ResponsesError
 from harness.health.evidence import Evidence
 from harness.health.flags import Flag
-from harness.health.item_fit import drawer
+from harness.health.simulated_fit import drawer
 from harness.irt import Array
 
 _Indices = NDArray[np.intp]
@@ -209,7 +209,8 @@ def analyse_model_fit(evidence: Evidence) -> ModelFit:
     srmsr = limited.srmsr if limited else residual_correlation(score, mean, square, weights)
     draw = drawer(evidence, rng)
     drawn = [residual_correlation(draw()[rows] * top, mean, square, weights) for _ in range(_DRAWS)]
-    low, high = (float(np.nanquantile(drawn, end)) for end in (0.05, 0.95))
+    known = [value for value in drawn if not math.isnan(value)]
+    low, high = np.quantile(known, [0.05, 0.95]).tolist() if known else (math.nan, math.nan)
     return ModelFit(agents, srmsr, (low, high), limited, (), tuple(cautions))
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.health.agents import AgentFit, AgentsFit
+from harness.health.agent_fit import AgentFit
+from harness.health.agents import AgentsFit
 from harness.health.evidence import Evidence
 from harness.health.flags import Flag, names_of
 from harness.report.health.functioning import leave_out, short

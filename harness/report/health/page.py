@@ -8,9 +8,10 @@ from harness.health.evidence import Evidence
 from harness.health.flags import RATE, by_kind, names_of
 from harness.health.subset import Reduction
 from harness.report.health.agents import agents_section
+from harness.report.health.contradictions import contradictions_section
 from harness.report.health.fit import item_fit_section, model_fit_section
 from harness.report.health.functioning import functioning_section
-from harness.report.health.graders import contradictions_section, graders_section
+from harness.report.health.graders import graders_section
 from harness.report.health.item_groups import item_groups_section
 from harness.report.health.items import (
     gaps_section,
