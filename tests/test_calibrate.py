@@ -411,3 +411,14 @@ def test_sparse_categories_do_not_drag_the_priors_away(shared_data: Path) -> Non
     assert fit.converged
     assert max(abs(mean) for mean, _ in fit.priors.values()) < 10
     assert max(abs(d) for item in fit.bank.items for d in item.intercepts) < 12
+
+
+def test_trials_that_never_differ_are_no_further_facts() -> None:
+    once = from_matrix(simulate(3, 30, 10)[3])
+    columns = ("agent", "item", "category", "usd", "seconds", "tokens", "turns")
+    doubled: dict[str, Any] = {name: np.tile(getattr(once, name), 2) for name in columns}
+    twice = replace(once, trial=np.repeat([0, 1], len(once.item)), **doubled)
+    found, expected = (calibrate(data, "2pl", name="demo") for data in (twice, once))
+    assert found.bank.items == expected.bank.items
+    assert found.bank.trials == 1
+    assert any("never differ" in warning for warning in found.warnings)

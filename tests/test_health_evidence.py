@@ -87,6 +87,26 @@ def test_probabilities_sum_to_one_and_an_effect_splits_the_variance() -> None:
     assert (noisy.weight > 1).all()
 
 
+def test_trials_that_never_differ_count_once() -> None:
+    once = from_matrix(rasch(30, 12))
+    twice = replace(
+        once,
+        **{
+            name: np.tile(getattr(once, name), 2)
+            for name in ("agent", "item", "category", "usd", "seconds", "tokens", "turns")
+        },
+        trial=np.repeat([0, 1], len(once.item)),
+    )
+    assert not once.trials_agree
+    assert twice.trials_agree
+    found = gather(twice)
+    assert found.ability == pytest.approx(gather(once).ability)
+    assert any("never differ" in note for note in found.notes)
+    mixed = replace(twice, category=np.concatenate([once.category, 1 - once.category]))
+    assert not mixed.trials_agree
+    assert mixed.first_trials().matrix().tolist() == once.matrix().tolist()
+
+
 def test_the_effect_is_integrated_as_a_normal() -> None:
     found = gather(repeated(2), bank_for(repeated(2), effect_sd=1.0))
     e = np.linspace(-8, 8, 2001)

@@ -43,6 +43,11 @@ from harness.calibrate.uncertainty import uncertainty
 from harness.irt import Array, Model
 from harness.responses import Responses
 
+TRIALS_AGREE = (
+    "the trials of a cell never differ, so each cell counts once: agents repeat themselves, or the "
+    "rows were copied"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -134,7 +139,7 @@ def calibrate(
         rotate: how exploratory loadings are rotated.
         dispersion: estimate an agent × item effect, so that several trials of a cell are not as
             many independent facts; None does so where there are such trials and priors are
-            estimated.
+            estimated. Where trials of a cell never differ, None counts each cell once.
         groups: of each agent; their populations have means and sds of their own.
         covariates: numbers of each agent that the mean of ability depends on, by name.
         anchors: a calibrated bank whose scale is kept: what it knows of its items is their prior.
@@ -165,6 +170,10 @@ def calibrate(
     unobserved = tuple(i for i, any_row in zip(responses.items, seen, strict=True) if not any_row)
     if unobserved:
         responses = responses.subset(items=np.array(responses.items)[seen].tolist())
+    # repeats without any difference are no further facts, and would put the effect at infinity
+    agree = dispersion is None and priors is None and responses.trials_agree
+    if agree:
+        responses = responses.first_trials()
     known = frozenset(item.id for item in anchors.items) if anchors else frozenset()
     check_connected(responses, known)
     choices = make_choices(responses, model, priors, abilities, dispersion, anchors, hold_anchors)
@@ -200,6 +209,7 @@ def calibrate(
     people = population_table(fit.problem, fit, doubt)
     free = free_parameters(fit.problem)
     warnings = find_warnings(fit, responses, choices, doubt, placed, rough)
+    warnings += (TRIALS_AGREE,) if agree else ()
     sds = np.sqrt(np.diag(covariance))
     facts: dict[str, Any] = {
         "program": program(),

@@ -8,6 +8,7 @@ from harness.health.agent_answers import FEWEST_ITEMS, FLOOR, Answers
 from harness.health.agent_dates import Shift
 from harness.health.agent_failures import Drift, Failed
 from harness.health.agent_patterns import Pattern
+from harness.health.flags import HALF
 
 _SURPRISES = 8
 _BINS = 8
@@ -96,7 +97,7 @@ def bins_of(answers: Answers) -> list[tuple[Bin, ...]]:
         bins = []
         for items in parts:
             mean = float(e.expected_score[a, items].mean())
-            half = 1.645 * float(np.sqrt(e.score_variance[a, items].sum())) / len(items)
+            half = HALF * float(np.sqrt(e.score_variance[a, items].sum())) / len(items)
             bins.append(
                 Bin(
                     float(answers.easiness[items].mean()),

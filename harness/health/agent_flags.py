@@ -9,7 +9,7 @@ from harness.health.agent_answers import FEW_AGENTS
 from harness.health.agent_dates import Shift
 from harness.health.agent_failures import Drift, Failed
 from harness.health.agent_fit import AgentFit
-from harness.health.flags import RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.health.summaries import lower_spread
 from harness.irt import Array
 
@@ -168,8 +168,8 @@ def _unusual_flag(one: AgentFit) -> Flag:
         f"{_fit_words(one)}: its outcomes agree with one ability less than chance allows; most "
         f"surprising are {', '.join(s.item for s in one.surprises[:3])}",
         one.corrected,
-        one.corrected - 1.645,
-        one.corrected + 1.645,
+        one.corrected - HALF,
+        one.corrected + HALF,
         one.q,
         "look at its most surprising items; it may be specialised, or a mix of several runs",
     )

@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 
 from harness.bank import ItemBank, compile_bank
 from harness.calibrate import calibrate
+from harness.calibrate.fit import TRIALS_AGREE
 from harness.errors import ResponsesError
 from harness.estimate import posteriors
 from harness.irt import Array
@@ -207,6 +208,8 @@ def gather(
     """
     kept, notes = _clean(_described(responses, about))
     notes = (*responses.notes, *notes)
+    if kept.trials_agree:
+        kept, notes = kept.first_trials(), (*notes, TRIALS_AGREE)
     if bank is None:
         binary = bool(kept.n_categories.max() == 2)
         models = {

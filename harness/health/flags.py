@@ -46,6 +46,8 @@ RATE = 0.05
 """Share of the flags of one analysis that may be false on average (Benjamini and Hochberg 1995)."""
 LEVEL = 0.9
 """Probability of the intervals."""
+HALF = 1.6448536269514722
+"""Half of such an interval of a normal variable, in sds."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.health.logistic import maximise, nagelkerke
 from harness.health.summaries import centre_and_spread
 from harness.irt import Array
@@ -243,7 +243,7 @@ def _compare(
         signs = np.sign(uniform.at[:, 2]), np.sign(slopes.at[:, 3])
         spreads = [_spread(sign * np.sqrt(r)) for sign, r in zip(signs, ratios, strict=True)]
         spread, beyond = spreads[0][0], spreads[0][1] > 1
-        half = norm.ppf(0.5 + LEVEL / 2) * shrunken.error[:, 2]
+        half = HALF * shrunken.error[:, 2]
         r2 = [nagelkerke(fit.log_likelihood, y, w) for fit in (none, uniform, slopes)]
         found = {
             "shift": shrunken.at[:, 2],
@@ -294,7 +294,7 @@ def _spread(z: Array) -> tuple[float, float]:
     chance makes it (Efron 2004), of which few items say nothing."""
     _, spread = centre_and_spread(z)
     # the standard error of a normal's sd from its quartiles is 1.17 sd / √n
-    sure = len(z) >= _FEW_ITEMS and spread > 1 + 1.645 * 1.17 / len(z) ** 0.5
+    sure = len(z) >= _FEW_ITEMS and spread > 1 + HALF * 1.17 / len(z) ** 0.5
     return spread, spread if sure else 1.0
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import bdtr, betaincinv, expit, ndtri
+from scipy.special import bdtr, betaincinv, expit
 
 from harness.bank import Calibrant
 from harness.errors import PlanError
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, Flag
+from harness.health.flags import HALF, LEVEL, Flag
 from harness.irt import Array
 from harness.prior import trend_prior, year_of
 
@@ -228,7 +228,7 @@ def _heading(
     y = ability[known] - ability[known].mean()
     pace = float(x @ y / (x @ x))
     variance = float(((y - pace * x) ** 2).sum() / max(len(x) - 2, 1) / (x @ x))
-    half = float(ndtri((1 + LEVEL) / 2) * np.sqrt(variance))
+    half = HALF * variance**0.5
     heading = Heading(
         last, expected.mean[0], expected.sd[0], len(known), pace, pace - half, pace + half
     )
@@ -331,7 +331,7 @@ def _thin_end(found: Gaps, middle: float) -> list[tuple[Stretch, Flag]]:
     one = float(np.mean(found.slope**2 * p * (1 - p)))
     tasks = max(1, int(np.ceil((1 / found.needed**2 - here) / max(one, 1e-9))))
     stretch = _stretch(found, "thin end", low, high, tasks)
-    ends = where + ndtri((1 + LEVEL) / 2) * found.best_sd * np.array([-1, 1])
+    ends = where + HALF * found.best_sd * np.array([-1, 1])
     least, most = np.sort(1 / np.sqrt(np.interp(ends, found.nodes, found.information) + 1e-12))
     who = (
         f"an agent of {heading.date} is expected"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from harness.health.evidence import Evidence
-from harness.health.flags import RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.health.simulated_fit import simulate_fit
 from harness.irt import Array
 
@@ -26,7 +26,6 @@ FEWEST_ITEMS = 40
 WORST = 9
 """Items whose curves are kept."""
 _SEED = 20000
-_Z = 1.645
 
 Shape = Literal["flatter", "steeper", "upper plateau", "lower plateau", "uneven"]
 """How the answers depart from the fitted curve."""
@@ -121,8 +120,8 @@ def analyse_item_fit(evidence: Evidence) -> ItemFits:
             df=x2[i].df if x2 else 0,
             p_s_x2=x2[i].p if x2 else math.nan,
             infit=float(squares.infit[i]),
-            infit_low=float(squares.infit[i] * np.exp(-_Z * sd[i])),
-            infit_high=float(squares.infit[i] * np.exp(_Z * sd[i])),
+            infit_low=float(squares.infit[i] * np.exp(-HALF * sd[i])),
+            infit_high=float(squares.infit[i] * np.exp(HALF * sd[i])),
             z_infit=float(squares.z_infit[i]),
             outfit=float(squares.outfit[i]),
             z_outfit=float(squares.z_outfit[i]),
@@ -217,7 +216,7 @@ def _groups(evidence: Evidence, item: int, reach: Array) -> Iterator[Group]:
         share = evidence.trials[members, item] / trials
         hoped = share @ expected[members]
         variance = share**2 @ (expected * (1 - expected) / weight[:, None])[members]
-        band = _Z * np.sqrt(variance)
+        band = HALF * np.sqrt(variance)
         yield Group(
             float(evidence.ability[members].mean()),
             len(members),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.health.slopes import Slopes
 from harness.irt import Array
 
@@ -107,14 +107,12 @@ def analyse_item_groups(evidence: Evidence, slopes: Slopes, seed: int = 0) -> It
 
 def _ratio(inside: Array, outside: Array) -> tuple[float, float]:
     """Ratio of the means and half its interval, by the delta method."""
-    from scipy.special import ndtri
-
     a, b = float(inside.mean()), float(outside.mean())
     if b <= 0:
         return float("nan"), float("nan")
     errors = inside.var(ddof=1) / len(inside), outside.var(ddof=1) / len(outside)
     sd = np.sqrt(errors[0] / b**2 + errors[1] * a**2 / b**4)
-    return a / b, float(ndtri((1 + LEVEL) / 2) * sd)
+    return a / b, float(HALF * sd)
 
 
 def _flag(group: ItemGroup, q: float) -> Flag:

@@ -11,10 +11,10 @@ cells may be missing). The reliability of an agent's mean over n items with m tr
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.irt import Array
 
 FEWEST_CELLS = 10
@@ -25,7 +25,6 @@ MIDDLE = (0.15, 0.85)
 """Mean scores of items that may be called so: near the ends all agents are alike anyway."""
 TRIALS = (1, 2, 3, 4, 5, 8, 10, 20)
 """Numbers of trials that reliability is stated for."""
-_HALF = float(ndtri((1 + LEVEL) / 2))
 """Standard errors on each side of an interval."""
 
 
@@ -106,7 +105,7 @@ def analyse_noise(evidence: Evidence) -> Noise | None:
     components = _components(evidence, float(within.sum() / repeated.sum()))
     items = _items(evidence, within, mixed)
     share, error = _by_agent(mixed.sum(axis=1), repeated.sum(axis=1))
-    half = _HALF * error
+    half = HALF * error
     return Noise(
         cells=int(repeated.sum()),
         trials=float(m[repeated].mean()),
@@ -170,9 +169,9 @@ def _items(evidence: Evidence, within: Array, mixed: Array) -> tuple[ItemNoise, 
     without = np.where(repeated, _within_share(total[:, None] - parts), 0.0)
     centre = without.sum(axis=0) / np.maximum(cells, 1)
     spread = (np.where(repeated, without - centre, 0.0) ** 2).sum(axis=0)
-    half = _HALF * np.sqrt(spread * (cells - 1) / np.maximum(cells, 1))
+    half = HALF * np.sqrt(spread * (cells - 1) / np.maximum(cells, 1))
     known = (cells >= 3) & np.isfinite(share)
-    p = np.where(known, ndtr((COIN - share) / np.maximum(half / _HALF, 0.01)), np.nan)
+    p = np.where(known, ndtr((COIN - share) / np.maximum(half / HALF, 0.01)), np.nan)
     share, low, high = np.clip([share, share - half, share + half], 0.0, 1.0)
     return tuple(
         ItemNoise(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincc, ndtr, ndtri
 
-from harness.health.flags import LEVEL, RATE, adjusted
+from harness.health.flags import HALF, RATE, adjusted
 from harness.health.q3 import ItemPairs, gamma_shape
 from harness.irt import Array
 
@@ -110,7 +110,7 @@ def _pair(data: ItemPairs, i: int, j: int, q: float) -> Pair:
     expected = np.einsum("kq,kl,lq->q", evidence.p[first], apart, evidence.p[second])
     once = evidence.trials[both][:, [first, second]].max() <= 1
     n = int(both.sum())
-    half = float(ndtri(0.5 + LEVEL / 2)) * data.bulk.spread / np.sqrt(max(n - 3, 1))
+    half = HALF * data.bulk.spread / np.sqrt(max(n - 3, 1))
     q3_here = float(data.q3[i, j])
     return Pair(
         items=(data.names[i], data.names[j]),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import betaincinv, log_expit, ndtr, ndtri
+from scipy.special import betaincinv, log_expit, ndtr
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, Flag, Kind
+from harness.health.flags import HALF, LEVEL, Flag, Kind
 from harness.health.gaps import information, typical_slope
 from harness.irt import Array
 
@@ -175,7 +175,7 @@ def _end(evidence: Evidence, tells: tuple[Array, Array], side: Literal[1, -1]) -
     behind = side * (theta[at] - theta) / np.sqrt(sd[at] ** 2 + sd**2)
     score = np.nanmean(np.where(evidence.trials > 0, evidence.score, np.nan), axis=1)
     tell = tells[0] if side == 1 else tells[1]
-    half = float(ndtri((1 + LEVEL) / 2)) * sd[at]
+    half = HALF * sd[at]
     here, *ends = np.interp(theta[at] + half * np.array([0, -1, 1]), evidence.nodes, tell)
     return End(
         agent=evidence.responses.agents[at],

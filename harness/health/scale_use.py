@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, RATE, Flag, adjusted
+from harness.health.flags import HALF, RATE, Flag, adjusted
 from harness.irt import Array
 
 SPARSE = 10
@@ -28,7 +28,6 @@ FEWEST_OUTCOMES = 20
 """With fewer outcomes a category, a rare one is no surprise."""
 FEWEST_CELLS = 3
 """Cells that both of two categories need for an item's own order to be looked at."""
-_HALF = float(ndtri((1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True)
@@ -202,8 +201,8 @@ def _step(lower: int, upper: int, share: Array, ability: Array) -> Step:
         upper,
         int(both.sum()),
         difference,
-        difference - _HALF * error,
-        difference + _HALF * error,
+        difference - HALF * error,
+        difference + HALF * error,
         float(ndtr(difference / error)),
     )
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, logsumexp, ndtri
+from scipy.special import expit, logit, logsumexp
 
 from harness.health.evidence import Evidence
-from harness.health.flags import LEVEL, Flag, improbable
+from harness.health.flags import HALF, LEVEL, Flag, improbable
 from harness.irt import Array
 
 FEWEST_AGENTS = 10
@@ -257,7 +257,7 @@ def _item_rest(evidence: Evidence) -> tuple[Array, Array, Array]:
     scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
     known = (scale > 1e-9) & (count > 4)
     r = np.where(known, (x * y).sum(axis=0) / np.where(known, scale, 1.0), np.nan)
-    half = ndtri((1 + LEVEL) / 2) / np.sqrt(np.maximum(count - 3, 1))
+    half = HALF / np.sqrt(np.maximum(count - 3, 1))
     z = np.arctanh(np.clip(r, -0.9999, 0.9999))
     return r, np.tanh(z - half), np.tanh(z + half)
 

@@ -91,6 +91,30 @@ class Responses:
         with np.errstate(invalid="ignore"):
             return np.asarray(np.where(total > 0, earned / total, np.nan))
 
+    @property
+    def trials_agree(self) -> bool:
+        """Whether cells have several trials, and those of a cell never differ."""
+        if not self.attempts.size or self.attempts.max() < 2:
+            return False
+        return bool(np.count_nonzero(self.counts(), axis=2).max() == 1)
+
+    def first_trials(self) -> "Responses":
+        """Only the trial of the lowest number of each cell."""
+        order = np.lexsort((self.trial, self.agent * len(self.items) + self.item))
+        cell = (self.agent * len(self.items) + self.item)[order]
+        rows = np.sort(order[np.unique(cell, return_index=True)[1]])
+        return replace(
+            self,
+            agent=self.agent[rows],
+            item=self.item[rows],
+            trial=self.trial[rows],
+            category=self.category[rows],
+            usd=self.usd[rows],
+            seconds=self.seconds[rows],
+            tokens=self.tokens[rows],
+            turns=self.turns[rows],
+        )
+
     def subset(
         self, agents: Iterable[str] | None = None, items: Iterable[str] | None = None
     ) -> "Responses":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.health.evidence import Evidence
-from harness.health.flags import names_of
+from harness.health.flags import HALF, names_of
 from harness.health.gaps import Gaps
 from harness.health.noise import Noise
 from harness.health.saturation import Saturation
@@ -99,7 +99,7 @@ def _draw_agents(axes: "Axes", found: Gaps, evidence: Evidence) -> None:
     if newest:
         marks, words = [-0.2, -0.5], ["others", "newest"]
     if found.heading:
-        mean, half = found.heading.mean, 1.645 * found.heading.sd
+        mean, half = found.heading.mean, HALF * found.heading.sd
         axes.plot([mean - half, mean + half], [-0.8, -0.8], color=INK, linewidth=1.6)
         axes.scatter([mean], [-0.8], s=22, color=INK, zorder=3)
         marks.append(-0.8)

@@ -4,7 +4,7 @@ from functools import partial
 
 from harness.health import gaps, scale_use, slopes
 from harness.health.evidence import Evidence
-from harness.health.flags import Flag, names_of
+from harness.health.flags import HALF, Flag, names_of
 from harness.health.gaps import RELIABILITY, Gaps
 from harness.health.noise import COIN, Noise
 from harness.health.saturation import End, Saturation
@@ -150,7 +150,7 @@ def gaps_section(found: Gaps, evidence: Evidence) -> Section:
                 f"Over {heading.dated} dated agents ability grows by {signed(heading.pace)} a year "
                 f"(90% interval {interval(heading.pace_low, heading.pace_high)}). One of "
                 f"{heading.date}, the newest date, is expected at {signed(heading.mean)} "
-                f"({interval(heading.mean - 1.645 * heading.sd, heading.mean + 1.645 * heading.sd)}"
+                f"({interval(heading.mean - HALF * heading.sd, heading.mean + HALF * heading.sd)}"
                 "); the line is not followed beyond that date."
             )
         )
