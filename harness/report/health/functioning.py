@@ -139,8 +139,8 @@ def _finding(found: Functioning, flagged: int, items: int) -> str:
         favours = sum(flag.estimate > 0 for flag in found.flags)
         text = (
             f"{flagged} of {items} items {'is' if flagged == 1 else 'are'} not equally hard for "
-            f"agents of equal ability, among {many}: a group is better on it than its ability says "
-            f"in {favours} of {len(found.flags)} cases, and worse in the others"
+            f"agents of equal ability, among {many}; {favours} of {len(found.flags)} flags "
+            f"{'is' if favours == 1 else 'are'} in favour of the group"
         )
     wide = [repr(one.group) for one in found.groups if one.beyond]
     if wide:
