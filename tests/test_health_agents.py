@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from harness.bank import Item, ItemBank
-from harness.health.agents import AgentsFit, analyse_agents
+from harness.health.agents.analysis import AgentsFit, analyse_agents
+from harness.health.agents.person_fit import cusum, person_fit
 from harness.health.evidence import About, Evidence, gather
-from harness.health.person_fit import cusum, person_fit
 from harness.irt import Array
 from harness.report.health.agents import agents_section
 from harness.report.sections import Plot

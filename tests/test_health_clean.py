@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from harness.bank import Item, ItemBank, compile_bank
 from harness.bank_files import load_bank
 from harness.errors import BankError
-from harness.health.clean import ACTIONS, Cleaned, clean_bank, save_cleaned
+from harness.health.better.clean import ACTIONS, Cleaned, clean_bank, save_cleaned
+from harness.health.better.greedy import curves_of
 from harness.health.evidence import Evidence, gather
 from harness.health.flags import Flag, Kind
-from harness.health.greedy import curves_of
 from harness.report.health.subset import cleaned_section
 from harness.responses import from_matrix
 

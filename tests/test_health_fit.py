@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from harness.errors import ResponsesError
 from harness.health.evidence import Evidence, gather
-from harness.health.item_fit import analyse_item_fit
-from harness.health.limited import analyse_model_fit, limited_fit
-from harness.health.mean_squares import mean_squares
-from harness.health.reliability import (
+from harness.health.items.item_fit import analyse_item_fit
+from harness.health.items.mean_squares import mean_squares
+from harness.health.items.sum_score_fit import SMALLEST_EXPECTED, sum_score_fit
+from harness.health.items.sum_scores import given_sum, rest_scores, sum_scores
+from harness.health.structure.model_fit import analyse_model_fit, limited_fit
+from harness.health.structure.reliability import (
     ENOUGH,
     alpha,
     analyse_reliability,
@@ -22,8 +24,6 @@ from harness.health.reliability import (
     marginal_reliability,
     omega,
 )
-from harness.health.sum_score_fit import SMALLEST_EXPECTED, sum_score_fit
-from harness.health.sum_scores import given_sum, rest_scores, sum_scores
 from harness.irt import Array
 from harness.report.health.fit import item_fit_section, model_fit_section
 from harness.report.health.reliability import reliability_section

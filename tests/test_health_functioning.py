@@ -13,13 +13,13 @@ from scipy.special import expit
 
 from harness.bank import Item, ItemBank
 from harness.health.evidence import About, Evidence, gather
-from harness.health.functioning import (
+from harness.health.structure.functioning import (
     FEWEST,
     Functioning,
     analyse_functioning,
     size_of,
 )
-from harness.health.likelihood_ratio import likelihood_ratio_dif
+from harness.health.structure.likelihood_ratio import likelihood_ratio_dif
 from harness.irt import Array
 from harness.report.health.functioning import functioning_section, short
 from harness.report.sections import Caution, Plot

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from harness.errors import ResponsesError
-from harness.health import facet_model
-from harness.health.agreement import alpha, analyse_agreement, coincidences, kappa
-from harness.health.contradictions import analyse_contradictions
-from harness.health.facets import analyse_facets
-from harness.health.favouritism import ITSELF
-from harness.health.graders import Graders, analyse_graders
+from harness.health.graders import facet_model
+from harness.health.graders.agreement import alpha, analyse_agreement, coincidences, kappa
+from harness.health.graders.contradictions import analyse_contradictions
+from harness.health.graders.facets import analyse_facets
+from harness.health.graders.favouritism import ITSELF
+from harness.health.graders.judges import Graders, analyse_graders
 from harness.irt import Array
 from harness.report.health.contradictions import contradictions_section
 from harness.report.health.graders import graders_section

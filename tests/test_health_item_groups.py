@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from harness.health.evidence import About, Evidence, gather
-from harness.health.item_groups import ItemGroups, analyse_item_groups
-from harness.health.slopes import analyse_slopes
+from harness.health.items.item_groups import ItemGroups, analyse_item_groups
+from harness.health.items.slopes import analyse_slopes
 from harness.irt import Array
 from harness.responses import from_matrix
 

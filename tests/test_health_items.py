@@ -12,13 +12,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from harness.bank import Item, ItemBank
-from harness.health import scale_use, slopes
 from harness.health.evidence import Evidence, gather
-from harness.health.gaps import analyse_gaps, information
-from harness.health.noise import analyse_noise
-from harness.health.saturation import analyse_saturation
-from harness.health.scale_use import Step, analyse_scale_use, mapping
-from harness.health.slopes import analyse_slopes
+from harness.health.items import scale_use, slopes
+from harness.health.items.gaps import analyse_gaps, information
+from harness.health.items.noise import analyse_noise
+from harness.health.items.saturation import analyse_saturation
+from harness.health.items.scale_use import Step, analyse_scale_use, mapping
+from harness.health.items.slopes import analyse_slopes
 from harness.irt import Array
 from harness.report.health import items as sections
 from harness.report.sections import Section

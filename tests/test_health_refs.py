@@ -12,17 +12,17 @@ from scipy.special import expit
 from harness.bank import Item, ItemBank, compile_bank
 from harness.estimate import estimate_abilities
 from harness.health.evidence import gather
-from harness.health.limited import limited_fit
-from harness.health.mean_squares import mean_squares
-from harness.health.reliability import (
+from harness.health.items.mean_squares import mean_squares
+from harness.health.items.sum_score_fit import sum_score_fit
+from harness.health.items.sum_scores import given_sum, sum_scores
+from harness.health.structure.model_fit import limited_fit
+from harness.health.structure.reliability import (
     alpha,
     analyse_reliability,
     empirical_reliability,
     information_of_test,
     marginal_reliability,
 )
-from harness.health.sum_score_fit import sum_score_fit
-from harness.health.sum_scores import given_sum, sum_scores
 from harness.irt import Array
 from harness.responses import Responses, from_matrix
 

@@ -12,13 +12,13 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal, norm
 
 from harness.bank import Item, ItemBank
-from harness.health.correlations import bivariate_normal, polychoric
-from harness.health.dependence import analyse_dependence
-from harness.health.dimensions import analyse_dimensions
 from harness.health.evidence import About, Evidence, gather
-from harness.health.factors import fit_another, fit_one
-from harness.health.q3 import q3
-from harness.health.replicate import replicate, residuals_of, set_aside
+from harness.health.structure.correlations import bivariate_normal, polychoric
+from harness.health.structure.dependence import analyse_dependence
+from harness.health.structure.dimensions import analyse_dimensions
+from harness.health.structure.factors import fit_another, fit_one
+from harness.health.structure.q3 import q3
+from harness.health.structure.replicate import replicate, residuals_of, set_aside
 from harness.irt import Array
 from harness.report.health.structure import dependence_section, dimensions_section
 from harness.report.sections import Pair, Plot

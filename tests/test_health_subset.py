@@ -11,9 +11,8 @@ from scipy.stats import kendalltau, spearmanr
 
 from harness.bank import Item, ItemBank, compile_bank
 from harness.errors import ResponsesError
-from harness.health.evidence import Evidence, gather
-from harness.health.greedy import Budget, Curves, curves_of, pick
-from harness.health.held_out import (
+from harness.health.better.greedy import Budget, Curves, curves_of, pick
+from harness.health.better.held_out import (
     full_fold,
     quick_fold,
     random_subsets,
@@ -21,7 +20,8 @@ from harness.health.held_out import (
     score_subsets,
     splits,
 )
-from harness.health.subset import analyse_subset, choose_subset, item_costs
+from harness.health.better.subset import analyse_subset, choose_subset, item_costs
+from harness.health.evidence import Evidence, gather
 from harness.irt import Array
 from harness.report.health.subset import subset_section
 from harness.responses import Responses, from_matrix

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.health.assess import Health
-    from harness.health.greedy import Budget
+    from harness.health.better.greedy import Budget
     from harness.responses.ratings import Grader, Ratings
 
 _TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -125,7 +125,7 @@ def health(
     fit, and for what the benchmark cannot measure, and says what to do about each.
     """
     from harness.health.assess import assess
-    from harness.health.clean import clean_bank, save_cleaned
+    from harness.health.better.clean import clean_bank, save_cleaned
     from harness.health.evidence import About, gather
     from harness.responses import read_responses
     from harness.responses.about import read_about
@@ -182,7 +182,7 @@ def health(
 
 
 def _budget(text: str) -> "Budget":
-    from harness.health.greedy import Budget
+    from harness.health.better.greedy import Budget
 
     match = re.fullmatch(r"(?P<tasks>[0-9]+)|\$(?P<usd>[0-9.]+)|(?P<minutes>[0-9.]+) ?min", text)
     try:

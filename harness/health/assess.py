@@ -7,25 +7,25 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.health.agents import AgentsFit, analyse_agents
-from harness.health.contradictions import Contradictions, analyse_contradictions
-from harness.health.dependence import Dependence, analyse_dependence
-from harness.health.dimensions import Dimensions, analyse_dimensions
+from harness.health.agents.analysis import AgentsFit, analyse_agents
+from harness.health.better.greedy import Budget, Where
+from harness.health.better.subset import Reduction, analyse_subset
 from harness.health.evidence import Evidence, without_items
 from harness.health.flags import Flag
-from harness.health.functioning import Functioning, analyse_functioning
-from harness.health.gaps import Gaps, analyse_gaps
-from harness.health.graders import Graders, HigherIs, analyse_graders
-from harness.health.greedy import Budget, Where
-from harness.health.item_fit import ItemFits, analyse_item_fit
-from harness.health.item_groups import ItemGroups, analyse_item_groups
-from harness.health.limited import ModelFit, analyse_model_fit
-from harness.health.noise import Noise, analyse_noise
-from harness.health.reliability import Reliability, analyse_reliability
-from harness.health.saturation import Saturation, analyse_saturation
-from harness.health.scale_use import ScaleUse, analyse_scale_use
-from harness.health.slopes import Slopes, analyse_slopes
-from harness.health.subset import Reduction, analyse_subset
+from harness.health.graders.contradictions import Contradictions, analyse_contradictions
+from harness.health.graders.judges import Graders, HigherIs, analyse_graders
+from harness.health.items.gaps import Gaps, analyse_gaps
+from harness.health.items.item_fit import ItemFits, analyse_item_fit
+from harness.health.items.item_groups import ItemGroups, analyse_item_groups
+from harness.health.items.noise import Noise, analyse_noise
+from harness.health.items.saturation import Saturation, analyse_saturation
+from harness.health.items.scale_use import ScaleUse, analyse_scale_use
+from harness.health.items.slopes import Slopes, analyse_slopes
+from harness.health.structure.dependence import Dependence, analyse_dependence
+from harness.health.structure.dimensions import Dimensions, analyse_dimensions
+from harness.health.structure.functioning import Functioning, analyse_functioning
+from harness.health.structure.model_fit import ModelFit, analyse_model_fit
+from harness.health.structure.reliability import Reliability, analyse_reliability
 from harness.irt import Array
 from harness.responses import Responses
 from harness.responses.families import maker_in

@@ -208,7 +208,7 @@ def gather(
     """
     kept, notes = _clean(_described(responses, about))
     notes = (*responses.notes, *notes)
-    if kept.trials_agree:
+    if bank is None and kept.trials_agree:
         kept, notes = kept.first_trials(), (*notes, TRIALS_AGREE)
     if bank is None:
         binary = bool(kept.n_categories.max() == 2)

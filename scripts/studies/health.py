@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.health.assess import Health, assess
 from harness.health.evidence import About, Evidence, gather
 from harness.health.flags import RATE, Flag, by_kind, names_of
-from harness.health.graders import HigherIs
+from harness.health.graders.judges import HigherIs
 from harness.report.health.page import sections_of
 from harness.report.sections import Caution, Grid, Section, interval, signed
 from harness.report.sections_page import shortened

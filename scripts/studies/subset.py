@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.health.better.held_out import MIDDLE, Scoring
+from harness.health.better.subset import Agreement, Budget, Point, Reduction, analyse_subset
 from harness.health.evidence import Evidence, gather
-from harness.health.held_out import MIDDLE, Scoring
-from harness.health.subset import Agreement, Budget, Point, Reduction, analyse_subset
 from harness.report.health.subset import subset_section
 from harness.report.sections import Grid, signed
 from harness.report.wording import sentence

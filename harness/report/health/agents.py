@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.health.agent_fit import AgentFit
-from harness.health.agents import AgentsFit
+from harness.health.agents.analysis import AgentsFit
+from harness.health.agents.fit import AgentFit
 from harness.health.evidence import Evidence
 from harness.health.flags import Flag, names_of
 from harness.report.health.functioning import leave_out, short

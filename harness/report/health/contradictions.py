@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.health.contradictions import Concentration, Contradictions
 from harness.health.flags import names_of
+from harness.health.graders.contradictions import Concentration, Contradictions
 from harness.report.health.graders import percents
 from harness.report.sections import Caution, Grid, Part, Section, signed
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from harness.health.evidence import Evidence
 from harness.health.flags import names_of
-from harness.health.item_fit import Curve, ItemFit, ItemFits
-from harness.health.limited import ModelFit
+from harness.health.items.item_fit import Curve, ItemFit, ItemFits
+from harness.health.structure.model_fit import ModelFit
 from harness.irt import Array
 from harness.report import plots
 from harness.report.plots import ACCENT, INK, MUTED, RULE, WARN

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.health.evidence import Evidence
 from harness.health.flags import RATE, names_of
-from harness.health.functioning import LARGE, SMALL, Functioning, GroupEffect
+from harness.health.structure.functioning import LARGE, SMALL, Functioning, GroupEffect
 from harness.report.plots import ACCENT, INK, MUTED, PAPER, RULE, WARN, new_figure, render_svg
 from harness.report.sections import (
     Caution,

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.health.disputes import Dispute
-from harness.health.facets import Facets
-from harness.health.favouritism import ITSELF
 from harness.health.flags import RATE, names_of
-from harness.health.graders import Graders, rates
+from harness.health.graders.disputes import Dispute
+from harness.health.graders.facets import Facets
+from harness.health.graders.favouritism import ITSELF
+from harness.health.graders.judges import Graders, rates
 from harness.irt import Array
 from harness.report.plots import ACCENT, INK, MUTED, PAPER, RULE, WARN, new_figure, render_svg
 from harness.report.sections import Plot, both, signed, width_of

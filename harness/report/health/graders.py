@@ -1,10 +1,10 @@
 """What a page says of the judges that rated the same outcomes."""
 
-from harness.health.agreement import Estimate
-from harness.health.facets import Facets
-from harness.health.favouritism import ITSELF
 from harness.health.flags import names_of
-from harness.health.graders import Graders, rates
+from harness.health.graders.agreement import Estimate
+from harness.health.graders.facets import Facets
+from harness.health.graders.favouritism import ITSELF
+from harness.health.graders.judges import Graders, rates
 from harness.report.health.grader_plots import (
     agreement_plot,
     disputes_plot,

@@ -1,6 +1,6 @@
 """Groups of items that tell less than the others, as a section of a page."""
 
-from harness.health.item_groups import ItemGroups
+from harness.health.items.item_groups import ItemGroups
 from harness.report.sections import Grid, Section, Text
 from harness.report.wording import count, percent
 

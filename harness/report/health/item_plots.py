@@ -6,11 +6,11 @@ import numpy as np
 
 from harness.health.evidence import Evidence
 from harness.health.flags import HALF, names_of
-from harness.health.gaps import Gaps
-from harness.health.noise import Noise
-from harness.health.saturation import Saturation
-from harness.health.scale_use import ItemUse, Scale
-from harness.health.slopes import Slopes
+from harness.health.items.gaps import Gaps
+from harness.health.items.noise import Noise
+from harness.health.items.saturation import Saturation
+from harness.health.items.scale_use import ItemUse, Scale
+from harness.health.items.slopes import Slopes
 from harness.report import plots
 from harness.report.plots import ACCENT, INK, MUTED, RULE, WARN
 from harness.report.sections import width_of

@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from harness.health import gaps, scale_use, slopes
 from harness.health.evidence import Evidence
 from harness.health.flags import HALF, Flag, names_of
-from harness.health.gaps import RELIABILITY, Gaps
-from harness.health.noise import COIN, Noise
-from harness.health.saturation import End, Saturation
-from harness.health.scale_use import ScaleUse, mapping
-from harness.health.slopes import LOW, Slopes
+from harness.health.items import gaps, scale_use, slopes
+from harness.health.items.gaps import RELIABILITY, Gaps
+from harness.health.items.noise import COIN, Noise
+from harness.health.items.saturation import End, Saturation
+from harness.health.items.scale_use import ScaleUse, mapping
+from harness.health.items.slopes import LOW, Slopes
 from harness.report.health import item_plots
 from harness.report.sections import (
     Caution,

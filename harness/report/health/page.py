@@ -3,10 +3,10 @@
 import math
 
 from harness.health.assess import Health
-from harness.health.clean import Cleaned
+from harness.health.better.clean import Cleaned
+from harness.health.better.subset import Reduction
 from harness.health.evidence import Evidence
 from harness.health.flags import RATE, by_kind, names_of
-from harness.health.subset import Reduction
 from harness.report.health.agents import agents_section
 from harness.report.health.contradictions import contradictions_section
 from harness.report.health.fit import item_fit_section, model_fit_section

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.health.evidence import Evidence
-from harness.health.reliability import Coefficient, Reliability
+from harness.health.structure.reliability import Coefficient, Reliability
 from harness.report import plots
 from harness.report.plots import ACCENT, INK, MUTED, RULE
 from harness.report.sections import (

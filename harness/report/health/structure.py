@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.health.dependence import Dependence
-from harness.health.dimensions import Breakdown, Dimensions, Eigenvalues
 from harness.health.evidence import Evidence
 from harness.health.flags import RATE
+from harness.health.structure.dependence import Dependence
+from harness.health.structure.dimensions import Breakdown, Dimensions, Eigenvalues
 from harness.irt import Array
 from harness.report.plots import ACCENT, INK, MUTED, NARROW, PAPER, RULE, WARN, new_figure
 from harness.report.plots import render_svg as render

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.health.clean import Cleaned
+from harness.health.better.clean import Cleaned
+from harness.health.better.greedy import Where
+from harness.health.better.subset import Point, Reduction
 from harness.health.evidence import Evidence
-from harness.health.greedy import Where
-from harness.health.subset import Point, Reduction
 from harness.irt import Array
 from harness.report import plots
 from harness.report.plots import ACCENT, MUTED, RULE, WARN

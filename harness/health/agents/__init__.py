@@ -1,0 +1,1 @@
+"""Agents whose outcomes one ability does not explain."""

@@ -1,0 +1,1 @@
+"""A better benchmark: a smaller one, and a bank without what is wrong."""

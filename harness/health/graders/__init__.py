@@ -1,0 +1,1 @@
+"""Graders: whether judges agree, are severe, erratic or partial, and contradict each other."""

@@ -1,0 +1,1 @@
+"""Structure: what items share beyond one ability, fairness to groups of agents, reliability."""
