@@ -128,6 +128,16 @@ def test_the_exit_code_can_hang_on_kinds_of_flags(outcomes: Path) -> None:
     assert run(outcomes, "--fail-on", "duplicate").return_value == 0
 
 
+def test_the_smallest_subset_with_a_share_of_the_information(outcomes: Path) -> None:
+    done = run(outcomes, "--keep", "60%", "--json", "-")
+    assert done.exception is None
+    subset = json.loads(done.stdout)["subset"]["subset"]
+    assert subset["share"] >= 0.6
+    # without the pick that adds least it would be less
+    least = min(pick["share"] for pick in subset["picks"])
+    assert subset["share"] - least < 0.6
+
+
 def test_a_run_that_breaks_half_way_is_seen_in_the_order_of_administration(tmp_path: Path) -> None:
     matrix = rasch(40, 40, seed=2)
     able = int(matrix.sum(axis=1).argmax())
@@ -153,7 +163,8 @@ def test_a_run_that_breaks_half_way_is_seen_in_the_order_of_administration(tmp_p
     ("option", "value", "message"),
     [
         ("--fail-on", "upside down", "unknown kind 'upside down'; known: "),
-        ("--keep", "many", "50, $20 or 90min, not 'many'"),
+        ("--keep", "many", "50, 80%, $20 or 90min, not 'many'"),
+        ("--keep", "120%", "a share of at most 1"),
         ("--keep", "0", "limits above 0"),
         ("--graders", "one", "two"),
         ("--keep", "$5", "needs to know what tasks cost"),

@@ -73,8 +73,9 @@ _TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--name", metavar="TEXT", help="Of the benchmark; the name of its file by default.")
 @click.option(
     "--keep",
-    metavar="N|USD|MINUTES",
-    help="Size of the smaller benchmark to look for: 50, $20 or 90min; a tenth by default.",
+    metavar="SIZE",
+    help="Of the smaller benchmark to look for: 50 items, 80% of the information, $20 or 90min; a "
+    "tenth of the items by default.",
 )
 @click.option(
     "--keep-for",
@@ -184,10 +185,14 @@ def health(
 def _budget(text: str) -> "Budget":
     from harness.health.better.greedy import Budget
 
-    match = re.fullmatch(r"(?P<tasks>[0-9]+)|\$(?P<usd>[0-9.]+)|(?P<minutes>[0-9.]+) ?min", text)
+    match = re.fullmatch(
+        r"(?P<tasks>[0-9]+)|\$(?P<usd>[0-9.]+)|(?P<minutes>[0-9.]+) ?min|(?P<share>[0-9.]+)%", text
+    )
     try:
         if match and match["tasks"]:
             return Budget(tasks=int(match["tasks"]))
+        if match and match["share"]:
+            return Budget(share=float(match["share"]) / 100)
         if match and match["usd"]:
             return Budget(usd=float(match["usd"]))
         if match:
@@ -195,7 +200,8 @@ def _budget(text: str) -> "Budget":
     except ValueError:
         pass
     raise PlanError(
-        f"--keep takes a number of items, dollars or minutes, as in 50, $20 or 90min, not {text!r}"
+        "--keep takes a number of items, a share of the information, dollars or minutes, as in 50, "
+        f"80%, $20 or 90min, not {text!r}"
     )
 
 
