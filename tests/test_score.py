@@ -187,7 +187,8 @@ def test_many_agents_are_one_by_one(case: tuple[ItemBank, list[int]], more: int,
         for level in (0.5, 0.9):
             interval = alone.interval(level)
             found = together.interval(level)[agent]
-            assert found == pytest.approx([interval.low, interval.high], abs=1e-4)
+            # as close as the sds are: both lay a normal on a lattice, of other widths
+            assert found == pytest.approx([interval.low, interval.high], abs=2e-3)
         for cut in (0.0, 0.31, 0.5, 0.77, 1.0):
             above = together.probability_above(cut)[agent]
             assert above == pytest.approx(alone.probability_above(cut), abs=1e-6)
