@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from zlib import crc32
 
@@ -357,7 +358,7 @@ def parsed(args: tuple[tuple[str, str], ...]) -> dict[str, Any]:
 def terminable() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does, so that containers are removed."""
     try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        before = signal.signal(signal.SIGTERM, _interrupt)
     except ValueError:  # not in the main thread
         yield
         return
@@ -365,3 +366,11 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """What Ctrl-C would do: a running event loop has a handler of its own, which cancels its task
+    where an exception could come up in a callback and be lost."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background
+        signal.default_int_handler(number, frame)
+    signal.raise_signal(signal.SIGINT)
