@@ -136,9 +136,10 @@ def health(
     kinds = _kinds(fail_on)
     if clean is not None and clean.is_dir() and any(clean.iterdir()):
         raise PlanError(f"{clean} exists and is not empty; name another folder with --clean")
+    known = load_bank(bank) if bank else None
     logged = read_responses(
         responses,
-        load_bank(bank) if bank else None,
+        known,
         labels.split(",") if labels else None,
         score,
         lenient=True,
@@ -151,7 +152,7 @@ def health(
     grades = _grades(responses, graders) if graders else None
     with progress_bars() as progress:
         progress("calibrating", 0, 1)
-        evidence = gather(logged, load_bank(bank) if bank else None, about)
+        evidence = gather(logged, known, about)
         found = assess(
             evidence,
             name=name,

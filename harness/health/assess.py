@@ -158,7 +158,7 @@ def assess(
     """
     responses, bank = evidence.responses, evidence.bank
     models = "/".join(sorted({item.model for item in bank.items}))
-    steps = 13 + subset
+    steps = 12 + subset
     done = 0
 
     def step(what: str) -> None:
