@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from databases import postgres_server, postgres_url  # noqa: F401  fixtures
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -15,6 +16,7 @@ TEST_VARIABLES = {
     "CAT_HARNESS_DATA",
     "CAT_HARNESS_REFS",
     "CAT_HARNESS_REQUIRE_DOCKER",
+    "CAT_HARNESS_TEST_POSTGRES",
 }
 for name in [n for n in os.environ if n.startswith("CAT_HARNESS_") and n not in TEST_VARIABLES]:
     del os.environ[name]
