@@ -9,7 +9,7 @@ from harness.bank import Item, ItemBank
 from harness.schedule.alarms import Alarm, parse_alarm
 from harness.schedule.drift import Drift
 from harness.schedule.events import Checkpoint, Purpose, Tested
-from harness.schedule.policy import Situation, Spending, make_situation
+from harness.schedule.situation import Situation, Spending, make_situation
 from harness.schedule.space import Scale, make_spaces
 
 ALARMS = (parse_alarm("fall>0.25 within 3"), parse_alarm("fall>0.5 since first"))

@@ -167,10 +167,18 @@ def test_after_any_number_of_steps_moves_are_finite(abilities: int) -> None:
     assert (np.diff(walk(1e15, 50)) <= 0).all()
 
 
+def test_the_unit_is_what_lies_between_the_first_two_checkpoints_if_nobody_says() -> None:
+    bank = ItemBank("demo", (Item("i", "2pl", (1.0,), (0.0,)),))
+    (space,) = make_spaces([bank], Drift(unit=0), steps=[300, 800, 900])
+    assert space.drift.unit == 500
+    (space,) = make_spaces([bank], Drift(unit=7), steps=[300, 800, 900])
+    assert space.drift.unit == 7
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"unit": 0},
+        {"unit": -1},
         {"sds": (0.1, 0.2)},
         {"sds": (), "weights": ()},
         {"sds": (0.0,), "weights": (1.0,)},

@@ -12,25 +12,14 @@ from harness.bank import Item, ItemBank
 from harness.errors import PlanError
 from harness.events import Answered
 from harness.schedule.alarms import parse_alarm
+from harness.schedule.certainty import certainty, expected_alarms
 from harness.schedule.drift import Drift
 from harness.schedule.events import Checkpoint, Proposal, Tested
 from harness.schedule.plan import session_plan
-from harness.schedule.policy import (
-    Adaptive,
-    Budget,
-    Confirmed,
-    Fixed,
-    Full,
-    Policy,
-    Situation,
-    Spending,
-    certainty,
-    expected_alarms,
-    make_situation,
-    parse_policy,
-    propose,
-)
+from harness.schedule.policy import Adaptive, Budget, Fixed, Full, Policy, parse_policy
+from harness.schedule.propose import propose
 from harness.schedule.simulate import make_lab, simulate_series
+from harness.schedule.situation import Confirmed, Situation, Spending, make_situation
 from harness.schedule.space import make_spaces
 from harness.session import Session
 

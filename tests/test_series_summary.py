@@ -14,8 +14,9 @@ from simulated_series import ALARMS, simulated, small_bank, with_states
 from harness.cli.common import to_json
 from harness.schedule.changes import change, differences
 from harness.schedule.events import Checkpoint, Tested
-from harness.schedule.policy import Confirmed, Situation, Spending, make_situation
-from harness.schedule.summary import SeriesSummary, summarise
+from harness.schedule.situation import Confirmed, Situation, Spending, make_situation
+from harness.schedule.summarise import summarise
+from harness.schedule.summary import SeriesSummary
 
 TRUTH = st.lists(st.floats(-2, 2), min_size=0, max_size=5)
 

@@ -11,7 +11,7 @@ long one, so that irregular steps are consistent.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -35,7 +35,7 @@ class Drift:
 
     unit: int = 1
     """Training steps that the walk, the slope and the rate of jumps are per: those between two
-    checkpoints."""
+    checkpoints. 0 for what lies between the first two; see :func:`settled`."""
     sds: tuple[float, ...] = (0.02, 0.04, 0.08, 0.16, 0.32)
     """What the sd of the walk in one unit may be."""
     weights: tuple[float, ...] = (0.25, 0.3, 0.25, 0.15, 0.05)
@@ -57,8 +57,8 @@ class Drift:
     equally likely beforehand. Of one ability they mean nothing."""
 
     def __post_init__(self) -> None:
-        if self.unit < 1:
-            raise PlanError("the unit of the drift is a number of training steps from 1 on")
+        if self.unit < 0:
+            raise PlanError("the unit of the drift is a number of training steps")
         if len(self.sds) != len(self.weights) or not self.sds:
             raise PlanError("the drift needs a weight for each of its sds")
         positive = (*self.sds, *self.weights, self.slope_sd, self.jump_sd)
@@ -70,6 +70,18 @@ class Drift:
             raise PlanError("the rate of jumps and the persistence lie from 0 to below 1")
         if not self.correlations or not all(-1 < r < 1 for r in self.correlations):
             raise PlanError("correlations of two abilities lie between -1 and 1")
+
+
+def settled(drift: Drift, steps: Sequence[int]) -> Drift:
+    """The drift with its unit, for checkpoints at these steps.
+
+    >>> settled(Drift(unit=0), [500, 1500]).unit, settled(Drift(unit=0), [500]).unit
+    (1000, 1)
+    """
+    if drift.unit:
+        return drift
+    # with a single checkpoint nothing has drifted yet
+    return replace(drift, unit=steps[1] - steps[0] if len(steps) > 1 else 1)
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,14 @@ from harness.bank import ItemBank
 from harness.batch import administer
 from harness.irt import Array
 from harness.schedule.alarms import Alarm
+from harness.schedule.certainty import certainty
 from harness.schedule.course import Course, arrived, follow, with_answers
 from harness.schedule.drift import Drift
 from harness.schedule.events import Checkpoint, Proposal, Tested
 from harness.schedule.plan import session_plan
-from harness.schedule.policy import (
-    Confirmed,
-    Policy,
-    Situation,
-    Spending,
-    certainty,
-    propose,
-)
+from harness.schedule.policy import Policy
+from harness.schedule.propose import propose
+from harness.schedule.situation import Confirmed, Situation, Spending
 from harness.schedule.space import Scale, Space, make_spaces
 
 

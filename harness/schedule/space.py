@@ -11,7 +11,7 @@ from harness.ability import Prior, normalise
 from harness.bank import ItemBank, compile_bank
 from harness.errors import PlanError
 from harness.irt import Array, Table
-from harness.schedule.drift import Cell, Drift, Move, cells, make_move, slopes
+from harness.schedule.drift import Cell, Drift, Move, cells, make_move, settled, slopes
 
 SPAN = 5.0
 """Nodes reach so many population sds to either side."""
@@ -154,12 +154,18 @@ class Space:
         return np.exp(prior.log_weights(grid.reshape(-1, 2))).reshape(grid.shape[:2])
 
 
-def make_spaces(banks: Sequence[ItemBank], drift: Drift, joint: bool = False) -> tuple[Space, ...]:
+def make_spaces(
+    banks: Sequence[ItemBank], drift: Drift, joint: bool = False, steps: Sequence[int] = ()
+) -> tuple[Space, ...]:
     """A space for each bank; a single one for two banks whose abilities move together.
+
+    Args:
+        steps: of the checkpoints so far, which say what the unit is where the drift does not.
 
     Raises:
         PlanError: no bank, two of the same name, one of several abilities, or not two together.
     """
+    drift = settled(drift, steps)
     names = [bank.name for bank in banks]
     if not banks or len(set(names)) < len(names):
         raise PlanError("a series needs at least one bank, and each of them once")

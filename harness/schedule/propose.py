@@ -1,0 +1,129 @@
+"""What to test next, and why: from what is known of a series to a session that is worth holding."""
+
+from dataclasses import dataclass
+
+from harness.schedule.certainty import certainty
+from harness.schedule.events import Proposal, Purpose
+from harness.schedule.policy import Adaptive, Budget, Fixed, Full, Policy
+from harness.schedule.price import follow_up, tasks_left, worth
+from harness.schedule.situation import Situation
+
+
+def propose(situation: Situation, policy: Policy) -> Proposal | None:
+    """The next session that is worth holding; None where nothing is, or only what runs already.
+
+    A budget is for what ability is now: it is spent on the last checkpoint, and who lags behind a
+    training run catches up by skipping. After an alarm, checkpoints that were skipped are tested
+    to find where it came from. The other policies take every checkpoint in turn.
+    """
+    places = range(len(situation.checkpoints))
+    for place in places[-1:] if isinstance(policy, Budget) else places:
+        then = situation.until(place)
+        for bank in situation.scales:
+            if found := _at_last(then, situation, policy, bank):
+                return found
+    if isinstance(policy, Budget) and places:
+        for bank in situation.scales:
+            if found := _locating(situation, bank):
+                return found
+    return None
+
+
+def _at_last(then: Situation, now: Situation, policy: Policy, bank: str) -> Proposal | None:
+    """What to hold at the last checkpoint of ``then``, with the money of ``now``."""
+    held = then.checkpoints[-1].on(bank)
+    if any(session.state in ("planned", "running") for session in held):
+        return None
+    scale = then.scales[bank][2]
+    size = len(scale.table.ids)
+    ask = _Asker(then, now, bank)
+    if held and (alarm := then.suspicions.get(bank)):
+        if any(session.purpose == "confirm" and session.state != "failed" for session in held):
+            return None
+        rule, seen = alarm
+        said = f"P({rule}) is {seen.probability:.3f}"
+        if seen.probability >= certainty(then):
+            tasks = follow_up(now, bank)
+            return ask("confirm", tasks, f"{said}: an alarm, to be confirmed on other tasks")
+        suspicious = isinstance(policy, Budget) and seen.probability >= policy.suspect
+        if suspicious and sum(session.tasks for session in held) < size:
+            return ask("follow-up", follow_up(now, bank), f"{said}: too much to leave open")
+    if held:
+        return None
+    match policy:
+        case Full(every):
+            if (len(then.checkpoints) - 1) % every:
+                return None
+            return ask("full", size, f"the whole benchmark, at every {_th(every)} checkpoint")
+        case Fixed(tasks):
+            return ask("routine", tasks, "as many tasks at every checkpoint")
+        case Adaptive(sd, most):
+            return ask("routine", most, f"until the sd is below {sd:g}", f"sd<{sd * scale.sd:.4g}")
+        case Budget():
+            tasks, why = worth(now, policy, bank)
+            return ask("routine", tasks, why) if tasks else None
+
+
+def _th(number: int) -> str:
+    """For people.
+
+    >>> _th(1), _th(2), _th(3), _th(12)
+    ('single', 'second', 'third', '12th')
+    """
+    return {1: "single", 2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Makes proposals for one bank at the last checkpoint of a situation, within the budgets."""
+
+    then: Situation
+    now: Situation
+    bank: str
+
+    def __call__(self, purpose: Purpose, tasks: float, why: str, stop: str = "") -> Proposal | None:
+        scale = self.then.scales[self.bank][2]
+        many = int(min(tasks, tasks_left(self.now, self.bank), len(scale.table.ids)))
+        if many < 1:
+            return None
+        last = self.then.checkpoints[-1]
+        number = max((session.number for session in last.on(self.bank)), default=0) + 1
+        avoid = _avoided(self.then, self.bank, many, purpose)
+        return Proposal(last.step, self.bank, number, purpose, many, why, stop, avoid)
+
+
+def _avoided(situation: Situation, bank: str, tasks: int, purpose: Purpose) -> tuple[str, ...]:
+    """Items used lately, latest first, as far as enough others remain to choose from."""
+    ids = situation.scales[bank][2].table.ids
+    enough = tasks if purpose == "confirm" else max(2 * tasks, len(ids) // 2)
+    recent: dict[str, None] = {}
+    for checkpoint in reversed(situation.checkpoints):
+        for session in reversed(checkpoint.on(bank)):
+            recent.update(dict.fromkeys(item for item, _ in reversed(session.answers)))
+    return tuple(recent)[: max(len(ids) - enough, 0)]
+
+
+def _locating(situation: Situation, bank: str) -> Proposal | None:
+    """After a confirmed alarm: one look at the middle of the checkpoints that were skipped."""
+    last = situation.checkpoints[-1]
+    found = situation.suspicions.get(bank)
+    confirmed = any(done.bank == bank and done.step == last.step for done in situation.confirmed)
+    if not confirmed or found is None:
+        return None
+    baseline = found[1].baseline
+    between = [
+        place
+        for place, checkpoint in enumerate(situation.checkpoints)
+        if baseline < checkpoint.step < last.step
+    ]
+    skipped = [place for place in between if not situation.checkpoints[place].on(bank)]
+    located = any(
+        session.purpose == "locate"
+        for place in between
+        for session in situation.checkpoints[place].on(bank)
+    )
+    if not skipped or located:
+        return None
+    ask = _Asker(situation.until(skipped[len(skipped) // 2]), situation, bank)
+    why = f"ability changed between {baseline} and {last.step}: find out where"
+    return ask("locate", follow_up(situation, bank), why)
