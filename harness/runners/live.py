@@ -175,7 +175,7 @@ class Cast:
                 f"agent {launch.agent!r} needs a model: add --model PROVIDER/NAME, or try the "
                 "scripted agents oracle, nop and persona:SKILL"
             )
-        model = model or _model(launch)
+        model = model or make_model(launch)
         if launch.model_cost is not None:
             set_prices(Path(launch.model_cost))
         directories = [item for item in items.values() if isinstance(item, Environment)]
@@ -232,7 +232,12 @@ def _all_have_models(tasks: Mapping[str, ForeignTask], items: Mapping[str, Erran
     return only_samples and all(task.task.model is not None for task in tasks.values())
 
 
-def _model(launch: Launch) -> Model | None:
+def make_model(launch: Launch) -> Model | None:
+    """The model that a launch names; None where it names none.
+
+    Raises:
+        AgentError: it cannot be used.
+    """
     if launch.model is None:
         return None
     try:
