@@ -96,6 +96,8 @@ REPORTING = [
     *("run", "resume", "report", "replay", "simulate", "calibrate", "doctor", "study"),
     *("compare", "rescore", "bank init", "models", "abilities", "health", "validity"),
     *("bank import", "bank export", "bank link"),
+    *("series init", "series add", "series next", "series run", "series watch", "series status"),
+    *("series report", "series rebuild", "series list"),
     *("bank show", "bank check", "env list", "env check", "env build"),
 ]
 

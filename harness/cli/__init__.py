@@ -14,6 +14,7 @@ from harness.cli.inventory import bank, env
 from harness.cli.machine import doctor
 from harness.cli.models import models
 from harness.cli.rescore import rescore
+from harness.cli.series import series
 from harness.cli.sessions import report, resume, run
 from harness.cli.studies import replay, simulate
 from harness.cli.study import study
@@ -47,13 +48,14 @@ def cli() -> None:
     Every option can be set by an environment variable CAT_HARNESS_COMMAND_OPTION too.
 
     \b
-    Exit codes: 0 done; 1 a gate failed; 2 usage or bad input; 3 stopped without the asked
-    precision, or nothing to compare; 4 infrastructure or too many voids; 130 interrupted.
+    Exit codes: 0 done; 1 a gate failed, or an alarm was confirmed; 2 usage or bad input; 3 stopped
+    without the asked precision, or nothing to compare; 4 infrastructure or too many voids;
+    130 interrupted.
     """
 
 
 for command in (
-    *(run, resume, rescore, compare, report, replay, simulate, study),
+    *(run, resume, rescore, compare, report, series, replay, simulate, study),
     *(calibrate, models, abilities, health, validity, bank, env, doctor),
 ):
     cli.add_command(command)

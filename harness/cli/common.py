@@ -55,18 +55,21 @@ def _load_plan_file(context: click.Context, parameter: click.Parameter, path: Pa
     context.default_map = {**(context.default_map or {}), **values}
 
 
+plan_file_option = click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_load_plan_file,
+    help="YAML file with values for these options; flags and variables win over it.",
+)
+
+
 def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
     """The options that make up a plan, with a command's defaults."""
     options = [
-        click.option(
-            "--plan",
-            "plan_file",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            is_eager=True,
-            expose_value=False,
-            callback=_load_plan_file,
-            help="YAML file with values for these options; flags and variables win over it.",
-        ),
+        plan_file_option,
         click.option(
             "--select",
             default="auto",

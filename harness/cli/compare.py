@@ -10,6 +10,13 @@ import click
 from harness import journal
 from harness.bank import ItemBank
 from harness.bank_files import find_bank, load_bank
+from harness.cli.agent_options import (
+    environments_option,
+    limit_options,
+    limits,
+    prices_option,
+    width_option,
+)
 from harness.cli.common import (
     json_option,
     log_to_stderr,
@@ -25,7 +32,6 @@ from harness.events import Answered, Event, Launch, Stopped, Voided
 from harness.session import Session
 
 _BAD_INPUT, _NOT_APART, _INFRASTRUCTURE, _INTERRUPTED = 2, 3, 4, 130
-_LIMITS = ("message_limit", "token_limit", "time_limit")
 _PLAN = (
     *("select", "per", "stop", "max_items", "max_cost", "max_seconds", "prior", "estimator"),
     *("seed", "level", "width"),
@@ -59,22 +65,10 @@ _PLAN = (
     help="Probability of the other order that may remain when two agents are told apart.",
 )
 @plan_options(stop="exhausted", max_items=30)
-@click.option(
-    "--width", type=click.IntRange(1), default=1, show_default=True, help="Items in flight at once."
-)
-@click.option(
-    "--environments",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True),
-    help="Folder of task directories; those shipped by default.",
-)
-@click.option("--message-limit", type=click.IntRange(1), help="Messages for each item.")
-@click.option("--token-limit", type=click.IntRange(1), help="Tokens for each item.")
-@click.option("--time-limit", type=click.IntRange(1), help="Seconds for each item.")
-@click.option(
-    "--model-cost-config",
-    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-    help="Inspect's file of model prices; without it dollars are not known and count as 0.",
-)
+@width_option
+@environments_option
+@limit_options
+@prices_option
 @click.option(
     "--runs",
     "runs_folder",
@@ -164,7 +158,7 @@ def _contest(
             model=model,
             model_cost=options["model_cost_config"],
             environments=options["environments"],
-            limits=tuple((name, options[name]) for name in _LIMITS if options[name]),
+            limits=limits(options),
         )
         for agent, model in _entrants(options["agents"], options["models"])
     ]

@@ -11,6 +11,13 @@ import click
 from harness import journal
 from harness.bank import ItemBank
 from harness.bank_files import find_bank, load_bank, save_bank
+from harness.cli.agent_options import (
+    agent_options,
+    attempt_options,
+    launch_settings,
+    pairs,
+    sandbox_option,
+)
 from harness.cli.common import (
     json_option,
     log_to_stderr,
@@ -21,7 +28,6 @@ from harness.cli.common import (
     to_json,
     write_json,
 )
-from harness.cli.machine import parse_size
 from harness.errors import JournalError, PlanError
 from harness.events import Answered, Chosen, Event, Launch, Plan, Stopped, Voided
 from harness.gate import Gate, parse_gate
@@ -30,24 +36,7 @@ from harness.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_LIMITS = ("message_limit", "token_limit", "time_limit")
 _IMPRECISE, _INFRASTRUCTURE, _GATE_FAILED, _INTERRUPTED = 3, 4, 1, 130
-
-
-def _pairs(
-    context: click.Context, parameter: click.Parameter, values: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not NAME=VALUE")
-        pairs.append((name, text))
-    return tuple(pairs)
-
-
-def _size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    return None if value is None else parse_size(value)
 
 
 @click.command()
@@ -62,7 +51,7 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     "-T",
     "task_args",
     multiple=True,
-    callback=_pairs,
+    callback=pairs,
     metavar="NAME=VALUE",
     help="Argument of the task; repeatable.",
 )
@@ -71,89 +60,15 @@ def _size(context: click.Context, parameter: click.Parameter, value: str | None)
     metavar="LADDER",
     help="How the task's scores make a category, as in 'security>=0.5 then utility>=0.5'.",
 )
-@click.option(
-    "--sandbox", help="Sandbox of the task's samples, in place of the one that they name."
-)
-@click.option(
-    "--agent",
-    "-a",
-    help="react, oracle, nop, persona:SKILL[,CARE], own (an Inspect task's own solver), "
-    "package.module:name or file.py:name; by default own for Inspect tasks, else react.",
-)
-@click.option(
-    "-A",
-    "agent_args",
-    multiple=True,
-    callback=_pairs,
-    metavar="NAME=VALUE",
-    help="Argument of your own agent; repeatable.",
-)
-@click.option(
-    "--model", "-m", help="Model of the agent, as Inspect names it, such as openai/gpt-5."
-)
-@click.option(
-    "-M",
-    "model_args",
-    multiple=True,
-    callback=_pairs,
-    metavar="NAME=VALUE",
-    help="Argument of the model; repeatable.",
-)
-@click.option(
-    "--judge",
-    metavar="MODEL",
-    help="Model that judges quality in task directories which ask for that and name none.",
-)
-@click.option(
-    "--model-cost-config",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Inspect's file of model prices; without it dollars are not known and count as 0.",
-)
+@sandbox_option
+@agent_options
 @plan_options(stop="sd<0.3", max_items=30)
 @click.option(
     "--agent-date",
     metavar="DATE",
     help="When the agent came out: its prior follows the trend of the calibrating agents.",
 )
-@click.option(
-    "--width", type=click.IntRange(1), default=1, show_default=True, help="Items in flight at once."
-)
-@click.option(
-    "--max-attempts",
-    type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Launches of one item before its voids take it out.",
-)
-@click.option(
-    "--environments",
-    type=click.Path(exists=True, file_okay=False),
-    help="Folder of task directories; those shipped by default.",
-)
-@click.option(
-    "--message-limit", type=click.IntRange(1), help="Inspect's limit of messages for each item."
-)
-@click.option(
-    "--token-limit", type=click.IntRange(1), help="Inspect's limit of tokens for each item."
-)
-@click.option(
-    "--time-limit",
-    type=click.IntRange(1),
-    help="Inspect's limit of seconds for each item; tasks have their own too.",
-)
-@click.option(
-    "--prewarm",
-    type=click.IntRange(0),
-    default=5,
-    show_default=True,
-    help="Containers that may stand ready for hidden tests and likely next items.",
-)
-@click.option(
-    "--disk-budget",
-    callback=_size,
-    metavar="SIZE",
-    help="As 20GB: above it, our images that were not used for longest are removed.",
-)
+@attempt_options
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),
@@ -196,19 +111,10 @@ def run(context: click.Context, /, **options: Any) -> int:
     launch = Launch(
         bank=str(find_bank(options["bank"])) if options["bank"] else "",
         agent=options["agent"] or _default_agent(bank, options["task"]),
-        agent_args=options["agent_args"],
-        model=options["model"],
-        model_args=options["model_args"],
-        model_cost=_absolute(options["model_cost_config"]),
-        environments=_absolute(environments),
-        limits=tuple((name, options[name]) for name in _LIMITS if options[name]),
         task=_absolute_task(options["task"]),
         task_args=options["task_args"],
         score=options["score"],
-        judge=options["judge"],
-        sandbox=options["sandbox"],
-        prewarm=options["prewarm"],
-        disk_budget_mb=options["disk_budget"],
+        **launch_settings(options),
     )
     from harness.runners import live
 
@@ -221,7 +127,7 @@ def run(context: click.Context, /, **options: Any) -> int:
         say("warning: --max-cost cannot fire without prices: add --model-cost-config FILE")
     log_to_stderr()
     say(f"Testing {launch.title} on {bank.name} ({len(bank.items)} items); run folder {folder}")
-    screen = _Screen(bank)
+    screen = Screen(bank)
     try:
         session = live.start(folder, launch, plan, notify=screen, say=say)
     except KeyboardInterrupt:
@@ -257,11 +163,6 @@ def _absolute_task(task: str | None) -> str | None:
     return f"{Path(file).resolve()}{at}{name}" if file.endswith(".py") else task
 
 
-def _absolute(path: str | None) -> str | None:
-    """A path that holds from another folder too, for resuming."""
-    return str(Path(path).resolve()) if path else None
-
-
 _PLAN_OPTIONS = (
     *("select", "per", "stop", "max_items", "max_cost", "max_seconds", "prior", "estimator"),
     *("seed", "level", "width", "max_attempts", "agent_date"),
@@ -289,13 +190,13 @@ def resume(run_folder: Path, fail_if: tuple[str, ...], json_target: str | None) 
     answered = sum(isinstance(event, Answered) for event in record.events)
     say(f"Resuming {launch.title} on {bank.name}: {answered} items answered so far")
     try:
-        session = live.resume(folder, notify=_Screen(bank), say=say)
+        session = live.resume(folder, notify=Screen(bank), say=say)
     except KeyboardInterrupt:
         return _interrupted(folder)
     return _finish(folder, session, bank, gates, json_target)
 
 
-class _Screen:
+class Screen:
     """The live line for each item, on stderr.
 
     An outcome is printed once it is known what follows it: the next choice, or the end.
