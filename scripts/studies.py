@@ -2,9 +2,10 @@
 
     python scripts/studies.py [NAME ...] [--data DIR] [--out docs/studies] [--quick] [--jobs 2]
 
-Names are accuracy, cost, decision, width, ordinal, exposure, subset, validity, and health-DATA for
-three benchmarks; all of them when none is given. DIR holds the data sets, a folder each with
-``responses.csv.gz``. A study whose data is not there is skipped, which is said.
+Names are accuracy, cost, decision, width, ordinal, exposure, subset, validity, series, and
+health-DATA for three benchmarks; all of them when none is given. DIR holds the data sets, a folder
+each with ``responses.csv.gz``. A study whose data is not there is skipped, which is said; series
+needs none.
 """
 
 import argparse
@@ -13,7 +14,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from studies import accuracy, cost, decision, exposure, health, ordinal, subset, validity, width
+from studies import (
+    accuracy,
+    cost,
+    decision,
+    exposure,
+    health,
+    ordinal,
+    series,
+    subset,
+    validity,
+    width,
+)
 from studies.common import FILE, Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +39,7 @@ STUDIES: dict[str, Any] = {
     "exposure": exposure,
     "cost": cost,
     "accuracy": accuracy,
+    "series": series,
 }
 
 

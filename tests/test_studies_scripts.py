@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SCRIPTS = REPOSITORY / "scripts"
 NAMES = (
     *("common", "pages", "sections", "accuracy", "cost", "decision", "exposure", "health"),
-    *("ordinal", "subset", "validity", "width"),
+    *("ordinal", "series", "subset", "validity", "width"),
 )
 seeds = st.integers(0, 2**32 - 1)
 
@@ -52,6 +52,7 @@ def studies() -> Iterator[Any]:
             ordinal,
             pages,
             sections,
+            series,
             subset,
             validity,
             width,
@@ -67,6 +68,7 @@ def studies() -> Iterator[Any]:
             ordinal=ordinal,
             pages=pages,
             sections=sections,
+            series=series,
             subset=subset,
             validity=validity,
             width=width,
@@ -468,6 +470,79 @@ def test_the_same_numbers_make_the_same_figure(studies: Any, tmp_path: Path) -> 
         assert "](figures/fig.svg)" in text
         made.append((tmp_path / name / "figures" / "fig.svg").read_bytes())
     assert made[0] == made[1]
+
+
+def followed(**more: Any) -> Any:
+    """A training run of ten checkpoints on two banks, as it was simulated."""
+    from harness.schedule.simulate import Run
+
+    shape = (10, 2)
+    given = {
+        "tasks": np.full(shape, 4),
+        "truth": np.zeros(shape),
+        "mean": np.zeros(shape),
+        "sd": np.full(shape, 0.2),
+        "covered": np.ones(shape, bool),
+        "smoothed": np.zeros(shape),
+        "smoothed_covered": np.ones(shape, bool),
+        "raised": (),
+        "confirmed": (),
+    }
+    return Run(**{**given, **more})
+
+
+def test_delays_count_from_the_fall_and_false_alarms_are_those_of_no_fall(studies: Any) -> None:
+    from harness.schedule.simulate import Raised
+
+    series = studies.series
+    safety, capability = series.BANKS
+    job = series.Job(series.OURS, "fall of 1 sd", 0, 4, 10)
+    _, when = series.truths(job)
+    alarms = [
+        (Raised(when[0] + 1, safety, -1.0),),
+        (Raised(when[1] - 1, safety, 0.0), Raised(when[1] + 2, safety, -1.0)),
+        (Raised(3, capability, 0.1), Raised(4, capability, -0.4)),
+        (),
+    ]
+    runs = [followed(confirmed=some) for some in alarms]
+    found = series.measured(job, runs)
+    np.testing.assert_array_equal(found.delay, [1, 2, np.inf, np.inf])
+    np.testing.assert_array_equal(found.false, [0, 1, 1, 0])
+
+
+def test_the_same_runs_meet_every_policy(studies: Any) -> None:
+    series = studies.series
+    jobs = [series.Job(method, "fall of 1 sd", 20, 5, 30) for method in series.METHODS[:2]]
+    (one, when), (other, _) = map(series.truths, jobs)
+    np.testing.assert_array_equal(one, other)
+    for run, at in zip(one, when, strict=True):
+        step = np.diff(run[:, 0])
+        assert step[at - 1] == pytest.approx(-1.0)
+        assert np.abs(np.delete(step, at - 1)).max() < 1e-12
+
+
+def test_separate_sessions_carry_the_last_result_on(studies: Any) -> None:
+    series = studies.series
+    tasks = np.zeros((10, 2), int)
+    tasks[[0, 5]] = 8
+    mean = np.zeros((10, 2))
+    mean[:, 0] = np.arange(10) / 10
+    carried = series._carried(followed(tasks=tasks, mean=mean))
+    np.testing.assert_allclose(carried.mean[:, 0], [0.0] * 5 + [0.5] * 5)
+    assert carried.covered[0, 0]
+    assert not carried.covered[5, 0] or tasks[5, 0]
+
+
+def test_separate_sessions_raise_an_alarm_at_a_significant_difference(studies: Any) -> None:
+    series = studies.series
+    truth = np.zeros((10, 2))
+    truth[6:, 0] = -1.0
+    fallen = followed(mean=truth, truth=truth)
+    (alarm,) = series._naive(fallen, truth)
+    assert (alarm.checkpoint, alarm.bank, alarm.change) == (6, series.BANKS[0], -1.0)
+    assert not series._naive(followed(), np.zeros((10, 2)))
+    blurred = followed(mean=truth, truth=truth, sd=np.full((10, 2), 0.6))
+    assert not series._naive(blurred, truth)
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
