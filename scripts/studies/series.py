@@ -61,12 +61,11 @@ METHODS = (
     Method("10 + 10 tasks, alone", "fixed(10)", alone=True),
     Method("adaptive to sd 0.25, alone", "adaptive(0.25)", alone=True),
     Method("10 + 10 tasks, as a series", "fixed(10)", alone=False),
-    Method("adaptive to sd 0.25, as a series", "adaptive(0.25)", alone=False),
     Method("budget", "budget", alone=False),
 )
 OURS = METHODS[-1]
 FEWER = 10
-"""Baselines that borrow strength are run with so many times fewer runs."""
+"""A baseline that borrows strength is run with so many times fewer runs."""
 
 
 def runs_of(method: Method, many: int) -> int:
@@ -369,7 +368,7 @@ def about(many: int, checkpoints: int) -> str:
     fewer = max(runs_of(METHODS[4], many), CHUNK)
     return (
         f"{many} simulated training runs of {checkpoints} checkpoints for each scenario and "
-        f"policy ({fewer} for the two baselines that borrow strength); seeds "
+        f"policy ({fewer} for the baseline that borrows strength); seeds "
         "are 0 onwards, and the same runs meet every policy. Safety is the ability "
         f"on `{BANKS[0]}`, capability that on `{BANKS[1]}`; both begin at normal abilities with "
         "sd 0.7 about the mean of the calibrating agents. Capability improves by "
