@@ -17,43 +17,59 @@ def propose(situation: Situation, policy: Policy) -> Proposal | None:
     to find where it came from. The other policies take every checkpoint in turn.
     """
     places = range(len(situation.checkpoints))
-    for place in places[-1:] if isinstance(policy, Budget) else places:
-        then = situation.until(place)
-        for bank in situation.scales:
-            if found := _at_last(then, situation, policy, bank):
+    now = places[-1:] if isinstance(policy, Budget) else places
+    for bank in situation.scales:
+        held = [place for place in places if situation.checkpoints[place].on(bank)]
+        if held and held[-1] in now:
+            found = _further(situation.until(held[-1]), situation, policy, bank)
+            if found is not None:
                 return found
+    for place in now:
+        for bank in situation.scales:
+            if not situation.checkpoints[place].on(bank):
+                found = _first(situation.until(place), situation, policy, bank)
+                if found is not None:
+                    return found
     if isinstance(policy, Budget) and places:
         for bank in situation.scales:
-            if found := _locating(situation, bank):
+            found = _locating(situation, bank)
+            if found is not None:
                 return found
     return None
 
 
-def _at_last(then: Situation, now: Situation, policy: Policy, bank: str) -> Proposal | None:
-    """What to hold at the last checkpoint of ``then``, with the money of ``now``."""
+def _further(then: Situation, now: Situation, policy: Policy, bank: str) -> Proposal | None:
+    """One more session at the last checkpoint of ``then``, for an alarm or a suspicion, with the
+    money of ``now``."""
     held = then.checkpoints[-1].on(bank)
     if any(session.state in ("planned", "running") for session in held):
         return None
-    scale = then.scales[bank][2]
-    size = len(scale.table.ids)
-    ask = _Asker(then, now, bank)
-    if held and (alarm := then.suspicions.get(bank)):
-        if any(session.purpose == "confirm" and session.state != "failed" for session in held):
-            return None
-        rule, seen = alarm
-        said = f"P({rule}) is {seen.probability:.3f}"
-        if seen.probability >= certainty(then):
-            tasks = follow_up(now, bank)
-            return ask("confirm", tasks, f"{said}: an alarm, to be confirmed on other tasks")
-        suspicious = isinstance(policy, Budget) and seen.probability >= policy.suspect
-        if suspicious and sum(session.tasks for session in held) < size:
-            return ask("follow-up", follow_up(now, bank), f"{said}: too much to leave open")
-    if held:
+    alarm = then.suspicions.get(bank)
+    confirmed = any(s.purpose == "confirm" and s.state != "failed" for s in held)
+    if alarm is None or confirmed:
         return None
+    ask = _Asker(then, now, bank)
+    rule, seen = alarm
+    said = f"P({rule}) is {seen.probability:.3f}"
+    if seen.probability >= certainty(then):
+        tasks = follow_up(now, bank)
+        return ask("confirm", tasks, f"{said}: an alarm, to be confirmed on other tasks")
+    suspicious = isinstance(policy, Budget) and seen.probability >= policy.suspect
+    size = len(then.scales[bank][2].table.ids)
+    if suspicious and sum(session.tasks for session in held) < size:
+        return ask("follow-up", follow_up(now, bank), f"{said}: too much to leave open")
+    return None
+
+
+def _first(then: Situation, now: Situation, policy: Policy, bank: str) -> Proposal | None:
+    """The first session at the last checkpoint of ``then``, with the money of ``now``."""
+    scale = then.scales[bank][2]
+    ask = _Asker(then, now, bank)
     match policy:
         case Full(every):
             if (len(then.checkpoints) - 1) % every:
                 return None
+            size = len(scale.table.ids)
             return ask("full", size, f"the whole benchmark, at every {_th(every)} checkpoint")
         case Fixed(tasks):
             return ask("routine", tasks, "as many tasks at every checkpoint")
