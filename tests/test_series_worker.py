@@ -286,7 +286,9 @@ def test_metrics_get_what_is_believed_of_each_checkpoint(
     ]
     loaded = load_series(folder)
     ability = loaded.situation.course("safety").filtered(1)
+    _, seen = loaded.situation.suspicions["safety"]
     assert sent[1][1] == {
+        "safety/alarm": pytest.approx(seen.probability),
         "safety/ability": pytest.approx(float(ability.mean[0])),
         "safety/sd": pytest.approx(float(ability.sd[0])),
         "safety/tasks": 6,

@@ -300,6 +300,9 @@ class _Shift:
             "sd": float(ability.sd[0]),
             "tasks": sum(session.tasks for session in checkpoint.on(work.bank)),
         }
+        situation = self.loaded.situation
+        if work.step == situation.checkpoints[-1].step and work.bank in situation.suspicions:
+            numbers["alarm"] = situation.suspicions[work.bank][1].probability
         named = {f"{work.bank}/{name}": number for name, number in numbers.items()}
         publish(self.loaded.definition.metrics, named, work.step, self.say)
 
