@@ -65,12 +65,13 @@ METHODS = (
 )
 OURS = METHODS[-1]
 FEWER = 10
-"""A baseline that borrows strength is run with so many times fewer runs."""
+"""The baselines that take longest to simulate have so many times fewer runs."""
+SLOW = ("all tasks, every checkpoint", "10 + 10 tasks, as a series")
 
 
 def runs_of(method: Method, many: int) -> int:
-    """Runs of a method where most have so many."""
-    return many if method.alone or method is OURS else max(many // FEWER, 1)
+    """Runs of a method where most have so many; whole chunks."""
+    return max(many // FEWER, min(CHUNK, many)) if method.name in SLOW else many
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,6 @@ class Job:
     """Number of the first run."""
     many: int
     checkpoints: int
-    persistence: float | None = None
-    """What is true; as the model says when None."""
-    assumed: float = Drift().persistence
-    smooth: bool = False
 
 
 def truths(job: Job) -> tuple[Array, Array]:
@@ -109,7 +106,7 @@ def held(job: Job) -> tuple[Training, ...]:
     """The runs of a job."""
     banks = [load_bank(name) for name in BANKS]
     alarms = [(bank.name, parse_alarm(ALARM)) for bank in banks]
-    drift = Drift(unit=STEPS, persistence=job.assumed)
+    drift = Drift(unit=STEPS)
     ours = job.method.policy.startswith("budget")
     lab = make_lab(
         banks,
@@ -119,8 +116,6 @@ def held(job: Job) -> tuple[Training, ...]:
         alpha=ALPHA,
         limit=Spending(tasks=TASKS * job.checkpoints) if ours else None,
         independent=job.method.alone,
-        persistence=job.persistence,
-        smooth=job.smooth,
     )
     truth, _ = truths(job)
     return simulate_series(lab, truth, seed=job.first)
@@ -136,8 +131,6 @@ class Found:
     """``(R, 2)`` mean absolute error of ability over the checkpoints, in population sds."""
     covered: Array
     """``(R, 2)`` share of checkpoints whose interval holds the truth."""
-    smoothed: Array
-    """``(R, 2)`` the same for what is known at the end."""
     delay: Array
     """``(R,)`` checkpoints from the fall to its alarm; infinite where there is none."""
     false: Array
@@ -162,7 +155,6 @@ def measured(job: Job, runs: Sequence[Training]) -> Found:
         np.array([run.tasks.sum(axis=0) for run in runs]),
         np.array([np.abs(run.mean - run.truth).mean(axis=0) for run in carried]),
         np.array([run.covered.mean(axis=0) for run in carried]),
-        np.array([run.smoothed_covered.mean(axis=0) for run in carried]),
         delay,
         false,
     )
@@ -176,7 +168,7 @@ def _carried(run: Training) -> Training:
     sd = np.take_along_axis(run.sd, last, axis=0)
     covered = np.abs(mean - run.truth) <= norm.ppf(0.95) * sd
     covered = np.where(run.tasks > 0, run.covered, covered)
-    return replace(run, mean=mean, covered=covered, smoothed_covered=covered)
+    return replace(run, mean=mean, covered=covered)
 
 
 @dataclass(frozen=True)
@@ -217,31 +209,16 @@ def run(run: Run) -> str:
         Job(method, scenario, first, chunk, checkpoints)
         for scenario in SCENARIOS
         for method in METHODS
-        for first in range(0, max(runs_of(method, many), chunk), chunk)
+        for first in range(0, runs_of(method, many), chunk)
     ]
-    honest = [
-        Job(Method(name, "fixed(10)", alone=False), "slow improvement", first, chunk, checkpoints)
-        for name in REUSE
-        for first in range(0, max(many // FEWER, chunk), chunk)
-    ]
-    honest = [replace(job, smooth=True, **REUSE[job.method.name]) for job in honest]
     found = _together(run, jobs)
-    reuse = {name: one for (name, _), one in _together(run, honest).items()}
     return page(
         "series",
         TITLE,
         lead(found, many),
         basis(),
-        [about(many, checkpoints), *sections(found), *honesty(reuse), picture(run, found)],
+        [about(many, checkpoints), *sections(found), picture(run, found)],
     )
-
-
-REUSE: dict[str, dict[str, float]] = {
-    "effects stay as assumed (0.45)": {},
-    "effects stay less (0.2)": {"persistence": 0.2},
-    "effects stay more (0.7)": {"persistence": 0.7},
-    "effects stay (0.45), and the model ignores it": {"persistence": 0.45, "assumed": 0.0},
-}
 
 
 def _done(job: Job) -> Found:
@@ -259,7 +236,7 @@ def _together(run: Run, jobs: Sequence[Job]) -> dict[tuple[str, str], Found]:
         key: Found(
             *(
                 np.concatenate([getattr(one, name) for one in some])
-                for name in ("tasks", "error", "covered", "smoothed", "delay", "false")
+                for name in ("tasks", "error", "covered", "delay", "false")
             )
         )
         for key, some in parts.items()
@@ -365,10 +342,10 @@ def basis() -> str:
 def about(many: int, checkpoints: int) -> str:
     """How it was done."""
     drift = Drift()
-    fewer = max(runs_of(METHODS[4], many), CHUNK)
+    fewer = runs_of(METHODS[0], many)
     return (
         f"{many} simulated training runs of {checkpoints} checkpoints for each scenario and "
-        f"policy ({fewer} for the baseline that borrows strength); seeds "
+        f"policy ({fewer} for {SLOW[0]}, and for {SLOW[1]}); seeds "
         "are 0 onwards, and the same runs meet every policy. Safety is the ability "
         f"on `{BANKS[0]}`, capability that on `{BANKS[1]}`; both begin at normal abilities with "
         "sd 0.7 about the mean of the calibrating agents. Capability improves by "
@@ -425,33 +402,6 @@ def sections(found: dict[tuple[str, str], Found]) -> list[str]:
             )
         parts.append(table(heads, rows))
     return parts
-
-
-def honesty(reuse: dict[str, Found]) -> list[str]:
-    """Intervals where the same tasks come back."""
-    rows = [
-        (
-            name,
-            *(told(_mean(one.covered[:, b]), 1, 100) for b in range(2)),
-            *(told(_mean(one.smoothed[:, b]), 1, 100) for b in range(2)),
-            *(told(_mean(one.error[:, b]), 3) for b in range(2)),
-        )
-        for name, one in reuse.items()
-    ]
-    heads = (
-        "what is true",
-        "safety: inside, %",
-        "capability",
-        "smoothed: safety",
-        "capability",
-        "error: safety",
-        "capability",
-    )
-    text = (
-        "10 tasks of each bank at every checkpoint, slow improvement, a tenth of the runs. On "
-        "the safety bank that is every task nearly four times in a run."
-    )
-    return ["## When the same tasks come back", text, table(heads, rows)]
 
 
 def picture(run: Run, found: dict[tuple[str, str], Found]) -> str:
