@@ -134,7 +134,7 @@ def test_two_category_items_equal_whatever_their_model() -> None:
         course = course_of(space, [{0: 1}, {0: 0}, {0: 0}])
         found.append((course.visits[-1].belief.p, change(course, FALL, "demo")))
     for p, seen in found[1:]:
-        np.testing.assert_allclose(p, found[0][0], rtol=1e-9)
+        np.testing.assert_allclose(p, found[0][0], rtol=1e-9, atol=1e-12)
         assert seen is not None
         assert found[0][1] is not None
         assert seen.probability == pytest.approx(found[0][1].probability, rel=1e-9)
@@ -195,7 +195,9 @@ def test_what_is_expected_after_an_answer_is_what_was_expected_before(
         first = second = np.zeros(space.size)
         for category in range(top[row]):
             after, log_likelihood = answered(space, ahead, 0, [(row, category)])
-            np.testing.assert_allclose(np.exp(log_likelihood), p[row, category], rtol=1e-6)
+            np.testing.assert_allclose(
+                np.exp(log_likelihood), p[row, category], rtol=1e-6, atol=1e-12
+            )
             expected += chances[category] * after.p
             effect = after.effects[0][row]
             first = first + p[row, category] * effect.mean
@@ -249,7 +251,9 @@ def test_a_series_reads_its_checkpoints_and_leaves_other_banks_out() -> None:
     by_hand = course_of(space, [{0: 1, 3: 0}, {}], jumps=(1,), gap=5)
     assert course.steps == (0, 5)
     assert course.visits[0].tasks == (2,)
-    np.testing.assert_allclose(course.visits[1].belief.p, by_hand.visits[1].belief.p, rtol=1e-9)
+    np.testing.assert_allclose(
+        course.visits[1].belief.p, by_hand.visits[1].belief.p, rtol=1e-9, atol=1e-12
+    )
 
 
 # --- the oracle: paths of ability and effects integrated exactly ---
@@ -343,7 +347,7 @@ def test_one_item_without_reuse_is_exact() -> None:
     answers = [{0: 1, 1: 0, 2: 1}, {3: 1, 4: 1, 5: 0}, {6: 0, 7: 0, 8: 0}]
     truth, ours = exact(space, answers, (1,)), engine(space, answers, (1,))
     for a, b in ((truth.last, ours.last), (truth.first, ours.first), (truth.change, ours.change)):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-12)
     assert truth.fell == pytest.approx(ours.fell, rel=1e-6)
 
 

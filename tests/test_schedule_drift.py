@@ -58,7 +58,7 @@ def test_a_move_loses_no_mass(drift: Drift, gap: int, jump: bool, abilities: int
     assert moved.shape == p.shape
     keep = (0, 1)  # mass may pass from slope to slope, but not from cell to cell
     others = tuple(i for i in range(p.ndim) if i not in keep)
-    np.testing.assert_allclose(moved.sum(axis=others), p.sum(axis=others), rtol=1e-9)
+    np.testing.assert_allclose(moved.sum(axis=others), p.sum(axis=others), rtol=1e-9, atol=1e-15)
 
 
 @given(drift=drifts, gap=gaps, abilities=st.sampled_from([1, 2]), seed=st.integers(0, 99))
@@ -84,7 +84,7 @@ def test_several_beliefs_at_once_move_as_each_by_itself() -> None:
         move = make_move(drift, 2, False, abilities, 0.5, 21)
         p = rng.random((4, len(cells(drift, abilities)), len(slopes(drift)), *(21,) * abilities))
         one_by_one = np.stack([move.forward(each) for each in p])
-        np.testing.assert_allclose(move.forward(p), one_by_one, rtol=1e-12)
+        np.testing.assert_allclose(move.forward(p), one_by_one, rtol=1e-12, atol=1e-15)
 
 
 @given(sd=st.floats(0.001, 0.3), units=st.integers(1, 8))
