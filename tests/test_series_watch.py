@@ -19,7 +19,6 @@ from harness.series.watch import (
     Found,
     Look,
     Settings,
-    complete_checkpoints,
     look,
     read_settings,
     template,
@@ -42,6 +41,15 @@ def write(folder: Path, name: str, *files: str, when: float = OLD) -> Path:
         (path / file).write_text("weights")
     age(path, when)
     return path
+
+
+def complete_checkpoints(folder: Path, *, now: float) -> tuple[Found, ...]:
+    """The complete ones; what is wrong is an error."""
+    seen = look(folder, now=now)
+    for pending in seen.pending:
+        if pending.state == "wrong":
+            raise InputError(pending.reason)
+    return seen.complete
 
 
 def steps(seen: Sequence[Found]) -> list[int]:

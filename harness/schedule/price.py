@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from harness.irt import Array
+from harness.schedule.belief import unit_moments
 from harness.schedule.course import Course
 from harness.schedule.policy import Budget
 from harness.schedule.situation import Situation
@@ -80,10 +81,7 @@ def follow_up(situation: Situation, bank: str) -> float:
 def worth(situation: Situation, policy: Budget, bank: str) -> tuple[int, str]:
     """How many tasks of the last checkpoint are worth their price, and why."""
     course, axis, scale = situation.scales[bank]
-    belief = course.visits[-1].belief
-    weights = belief.ability(axis)
-    x = (scale.nodes - scale.bank.mean[0]) / scale.sd
-    variance = float(weights @ x**2 - (weights @ x) ** 2)
+    _, variance = unit_moments(scale, course.visits[-1].belief.ability(axis))
     after = 1 / (1 / variance + np.concatenate([[0.0], situation.gains[bank].cumsum()]))
     off = -np.diff(after)
     price = max(

@@ -145,27 +145,6 @@ def look(
     return Look(tuple(complete), tuple(pending), tuple(others))
 
 
-def complete_checkpoints(
-    folder: Path,
-    patterns: Sequence[str] = PATTERNS,
-    *,
-    now: float,
-    marker: str | None = None,
-    settled: float = 10.0,
-    known: Collection[int] = (),
-) -> tuple[Found, ...]:
-    """The complete checkpoints in a folder by step; the arguments are those of ``look``.
-
-    Raises:
-        InputError: also two checkpoints of one step, and settings that cannot be used.
-    """
-    seen = look(folder, patterns, now=now, marker=marker, settled=settled, known=known)
-    for pending in seen.pending:
-        if pending.state == "wrong":
-            raise InputError(pending.reason)
-    return seen.complete
-
-
 def watching(
     folder: Path,
     patterns: Sequence[str] = PATTERNS,
