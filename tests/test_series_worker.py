@@ -690,10 +690,18 @@ def test_it_waits_for_another_worker_and_takes_over(world: World, tmp_path: Path
     other = worker._Shift(
         index, load_series(folder), lambda text: None, worker._Limits(None, None, None, bool), None
     )
-    taken = index.claim("lost", 1.0, other.plan)
+    taken = index.claim("lost", 600.0, other.plan)
     assert taken is not None
     said: list[str] = []
-    outcome = run(folder, said)
+
+    def heard(text: str) -> None:
+        said.append(text)
+        if "Waiting for lost" in text:
+            # as if the lease had run out in the meantime
+            with index.database.engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE harness_works SET expires = 0")
+
+    outcome = work_on(folder, say=heard)
     assert [work.id for work in outcome.sessions] == [taken.work.id]
     assert any("Waiting for lost" in text for text in said)
 
