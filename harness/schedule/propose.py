@@ -1,6 +1,6 @@
 """What to test next, and why: from what is known of a series to a session that is worth holding."""
 
-from dataclasses import dataclass
+from functools import partial
 
 from harness.schedule.certainty import certainty
 from harness.schedule.events import Proposal, Purpose
@@ -48,7 +48,7 @@ def _further(then: Situation, now: Situation, policy: Policy, bank: str) -> Prop
     confirmed = any(s.purpose == "confirm" and s.state != "failed" for s in held)
     if alarm is None or confirmed:
         return None
-    ask = _Asker(then, now, bank)
+    ask = partial(_proposal, then, now, bank)
     rule, seen = alarm
     said = f"P({rule}) is {seen.probability:.3f}"
     if seen.probability >= certainty(then):
@@ -64,7 +64,7 @@ def _further(then: Situation, now: Situation, policy: Policy, bank: str) -> Prop
 def _first(then: Situation, now: Situation, policy: Policy, bank: str) -> Proposal | None:
     """The first session at the last checkpoint of ``then``, with the money of ``now``."""
     scale = then.scales[bank][2]
-    ask = _Asker(then, now, bank)
+    ask = partial(_proposal, then, now, bank)
     match policy:
         case Full(every):
             if (len(then.checkpoints) - 1) % every:
@@ -89,23 +89,24 @@ def _th(number: int) -> str:
     return {1: "single", 2: "second", 3: "third"}.get(number, f"{number}th")
 
 
-@dataclass(frozen=True)
-class _Asker:
-    """Makes proposals for one bank at the last checkpoint of a situation, within the budgets."""
-
-    then: Situation
-    now: Situation
-    bank: str
-
-    def __call__(self, purpose: Purpose, tasks: float, why: str, stop: str = "") -> Proposal | None:
-        scale = self.then.scales[self.bank][2]
-        many = int(min(tasks, tasks_left(self.now, self.bank), len(scale.table.ids)))
-        if many < 1:
-            return None
-        last = self.then.checkpoints[-1]
-        number = max((session.number for session in last.on(self.bank)), default=0) + 1
-        avoid = _avoided(self.then, self.bank, many, purpose)
-        return Proposal(last.step, self.bank, number, purpose, many, why, stop, avoid)
+def _proposal(
+    then: Situation,
+    now: Situation,
+    bank: str,
+    purpose: Purpose,
+    tasks: float,
+    why: str,
+    stop: str = "",
+) -> Proposal | None:
+    """A proposal at the last checkpoint of ``then``, as far as the money of ``now`` reaches."""
+    scale = then.scales[bank][2]
+    many = int(min(tasks, tasks_left(now, bank), len(scale.table.ids)))
+    if many < 1:
+        return None
+    last = then.checkpoints[-1]
+    number = max((session.number for session in last.on(bank)), default=0) + 1
+    avoid = _avoided(then, bank, many, purpose)
+    return Proposal(last.step, bank, number, purpose, many, why, stop, avoid)
 
 
 def _avoided(situation: Situation, bank: str, tasks: int, purpose: Purpose) -> tuple[str, ...]:
@@ -140,6 +141,6 @@ def _locating(situation: Situation, bank: str) -> Proposal | None:
     )
     if not skipped or located:
         return None
-    ask = _Asker(situation.until(skipped[len(skipped) // 2]), situation, bank)
+    then = situation.until(skipped[len(skipped) // 2])
     why = f"ability changed between {baseline} and {last.step}: find out where"
-    return ask("locate", follow_up(situation, bank), why)
+    return _proposal(then, situation, bank, "locate", follow_up(situation, bank), why)
