@@ -261,12 +261,35 @@ def test_what_says_nothing_is_left_out_and_said() -> None:
     coding = learn_coding(Features(tuple("abcde"), columns, cells))
     assert [code.column.name for code in coding.codes] == ["a"]
     assert coding.notes == (
-        "feature 'twice' says the same as 'a': left out",
-        "feature 'mirror' says the same as 'a': left out",
-        "feature 'same' is the same everywhere and says nothing: left out",
-        "feature 'id' has another value in every row: left out",
-        "feature 'blank' is unknown everywhere: left out",
+        "feature x.twice says the same as x.a: left out",
+        "feature x.mirror says the same as x.a: left out",
+        "feature x.same is the same everywhere and says nothing: left out",
+        "feature x.id has another value in every row: left out",
+        "feature x.blank is unknown everywhere: left out",
     )
+
+
+def test_sizes_enter_by_their_logarithm() -> None:
+    rng = np.random.default_rng(14)
+    lines = np.exp(rng.normal(4, 1.2, 200)).round()
+    y = 0.7 * np.log1p(lines) + rng.normal(0, 0.4, 200)
+    fit = regress(table(lines[:, None]), y, np.zeros(200))
+    code = fit.coding.codes[0]
+    assert code.log
+    assert (code.low, code.high) == (lines.min(), lines.max())
+    assert code.typical == pytest.approx(np.expm1(np.log1p(lines).mean()))
+    assert fit.residual_sd == pytest.approx(0.4, abs=0.05)
+    # below what was seen there is no logarithm to fail
+    assert np.isfinite(fit.predict(table(np.array([[-5.0]]))).mean).all()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[1, 2, 3, 4, 5, 5, 5], [2023.1, 2024.9, 2025, 2025.1, 2025.2], [0, 0, 0, 0, 0, 1], [-1, 900]],
+)
+def test_ratings_dates_and_yes_or_no_do_not(numbers: list[float]) -> None:
+    coding = learn_coding(table(np.array(numbers, float)[:, None]))
+    assert not coding.codes[0].log
 
 
 def test_collinear_features_share_their_weight() -> None:

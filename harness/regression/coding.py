@@ -18,6 +18,9 @@ from harness.regression.table import Cell, Column, Features
 
 _MOSTLY = 0.8
 """Share of unknown cells above which a column is remarked on."""
+_COUNTS, _TIMES, _SKEW = 5, 4.0, 1.0
+"""Different numbers, ratio of the largest to the smallest, and skewness from which on a number
+enters by its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Code:
 
     column: Column
     centre: float = 0.0
-    """Mean of a number over the rows that were learned on, and"""
+    """Mean of a number, as it enters, over the rows that were learned on, and"""
     scale: float = 1.0
     """its standard deviation."""
     low: float = 0.0
@@ -34,6 +37,19 @@ class Code:
     high: float = 0.0
     levels: tuple[str, ...] = ()
     """Of a category; one weight each."""
+    log: bool = False
+    """Whether a number enters as ``log(1 + number)``, in which centre and scale are."""
+
+    @property
+    def typical(self) -> float:
+        """The number at the centre."""
+        return math.expm1(self.centre) if self.log else self.centre
+
+    def entered(self, number: float) -> float:
+        """A number as it enters."""
+        # a log must not fail below what was seen
+        value = math.log1p(max(number, 0.0)) if self.log else number
+        return (value - self.centre) / self.scale
 
     @property
     def width(self) -> int:
@@ -124,13 +140,14 @@ def _coded(code: Code, values: list[Cell], names: tuple[str, ...]) -> tuple[Arra
         if value is None:
             unknown[row] = 1.0
         elif code.column.kind == "category":
-            level = index.get(str(value))
+            # codes that look like numbers may have been read as such
+            level = index.get(f"{value:g}" if isinstance(value, float) else value)
             if level is None:
                 unknown[row] = 1.0
             else:
                 found[row, level] = 1.0
         else:
-            found[row, 0] = (_number(value, code.column, names[row]) - code.centre) / code.scale
+            found[row, 0] = code.entered(_number(value, code.column, names[row]))
     return found, unknown
 
 
@@ -151,7 +168,7 @@ def learn_coding(features: Features) -> Coding:
     >>> [(code.column.name, code.centre, code.scale) for code in coding.codes]
     [('a', 2.0, 1.0)]
     >>> coding.notes
-    ("feature 'b' is the same everywhere and says nothing: left out",)
+    ('feature x.b is the same everywhere and says nothing: left out',)
 
     Raises:
         InputError: text where a number belongs.
@@ -163,7 +180,7 @@ def learn_coding(features: Features) -> Coding:
     for at, column in enumerate(features.columns):
         values = tuple(row[at] for row in features.cells)
         known = [value for value in values if value is not None]
-        label = f"feature {column.name!r}"
+        label = f"feature {column.block}.{column.name}"
         if not known:
             notes.append(f"{label} is unknown everywhere: left out")
             continue
@@ -186,14 +203,29 @@ def learn_coding(features: Features) -> Coding:
                 if value is not None
             ]
         )
-        centre, scale = float(numbers.mean()), float(numbers.std())
-        key = tuple(None if v is None else round((float(v) - centre) / scale, 9) for v in values)
+        low, high = float(numbers.min()), float(numbers.max())
+        log = _is_skewed(numbers)
+        if log:
+            numbers = np.log1p(numbers)
+        code = Code(column, float(numbers.mean()), float(numbers.std()), low, high, log=log)
+        key = tuple(
+            None if v is None else round(code.entered(_number(v, column, "")), 9) for v in values
+        )
         mirrored = tuple(None if v is None else -v for v in key)
         twin = seen.get(key) or seen.get(mirrored)
         if twin is not None:
-            notes.append(f"{label} says the same as {twin!r}: left out")
+            notes.append(f"{label} says the same as {twin}: left out")
             continue
-        seen[key] = column.name
-        low, high = float(numbers.min()), float(numbers.max())
-        codes.append(Code(column, centre, scale, low, high))
+        seen[key] = f"{column.block}.{column.name}"
+        codes.append(code)
     return Coding(tuple(codes), tuple(notes))
+
+
+def _is_skewed(numbers: Array) -> bool:
+    """Whether numbers are sizes and counts, of which a few are many times the others: one more
+    line matters less where there are many."""
+    low, high = numbers.min(), numbers.max()
+    if low < 0 or len(np.unique(numbers)) < _COUNTS or 1 + high < _TIMES * (1 + low):
+        return False
+    off = numbers - numbers.mean()
+    return bool((off**3).mean() > _SKEW * (off**2).mean() ** 1.5)
