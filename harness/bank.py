@@ -86,6 +86,8 @@ class Item:
     tags: tuple[str, ...] = ()
     source: str = ""
     """Key of ``ItemBank.sources``; empty for the task directories that a run is given."""
+    predicted: bool = False
+    """The parameters are predicted from what is known of the task, not estimated from outcomes."""
 
     @property
     def difficulties(self) -> tuple[float, ...]:
@@ -123,7 +125,11 @@ class Calibrant:
     sd: tuple[float, ...]
     """Posterior standard deviations."""
     date: str = ""
-    """ISO date of the agent, or its beginning; empty where unknown."""
+    """ISO date of the agent, or its beginning; empty where unknown, as in the next two."""
+    llm: str = ""
+    """Model of the agent."""
+    scaffold: str = ""
+    """What runs the model."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,9 @@ class ItemBank:
     specific_sd: float = 0.0
     """Sd of how far ability on the items of one session lies from ability on the whole bank: what
     agents are good at besides what one ability says."""
+    common_sd: float = 0.0
+    """Sd, on the ability scale, of the error that the difficulties of all predicted items share:
+    that of what predicts them. The covariance of each predicted item holds it too."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -193,6 +202,10 @@ class ItemBank:
             content["trials"] = self.trials
         if self.specific_sd:
             content["specific_sd"] = repr(float(self.specific_sd))
+        if any(item.predicted for item in self.items):
+            content["predicted"] = [item.id for item in self.items if item.predicted]
+        if self.common_sd:
+            content["common_sd"] = repr(float(self.common_sd))
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -292,6 +305,8 @@ def compile_bank(bank: ItemBank, nodes: Array, *, uncertainty: bool = True) -> T
         location_sd=np.array([_location_sd(item, bank) for item in bank.items]),
         repeats=_repeats(bank, groups, spreads, nodes, k_max) if bank.trials > 1 else None,
         specific_sd=bank.specific_sd,
+        predicted=np.array([item.predicted for item in bank.items]),
+        common_sd=bank.common_sd,
         log_population=bank.population.log_weights(nodes),
     )
 
@@ -371,6 +386,10 @@ def _check(bank: ItemBank) -> None:
         raise BankError(
             f"bank {bank.name!r}: specific_sd must be 0 or more, not {bank.specific_sd:g}"
         )
+    if not 0 <= bank.common_sd < math.inf:
+        raise BankError(f"bank {bank.name!r}: common_sd must be 0 or more, not {bank.common_sd:g}")
+    if bank.common_sd and len(bank.mean) > 1:
+        raise BankError(f"bank {bank.name!r}: common_sd is for banks of one ability")
     for calibrant in bank.calibrants:
         if not len(calibrant.ability) == len(calibrant.sd) == len(bank.mean):
             raise BankError(
@@ -440,7 +459,7 @@ def _problem(item: Item, bank: ItemBank) -> str | None:
 
 def _covariance_problem(item: Item) -> str | None:
     if item.covariance is None:
-        return None
+        return "a predicted item needs a covariance: it is not known" if item.predicted else None
     matrix = np.array(item.covariance)
     size = len(parameter_names(item))
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():

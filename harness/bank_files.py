@@ -28,6 +28,7 @@ class _Population(BaseModel):
     sd: tuple[float, ...] = (1.0,)
     correlation: tuple[tuple[float, ...], ...] = ()
     specific_sd: float = 0.0
+    common_sd: float = 0.0
 
 
 class _Source(BaseModel):
@@ -107,7 +108,8 @@ def load_bank(bank: str | Path) -> ItemBank:
     try:
         known = ItemBank(
             head.name,
-            items,
+            # what a predicted item must have is in the other file
+            tuple(replace(item, predicted=False) for item in items),
             head.categories,
             head.population.mean,
             head.population.sd,
@@ -121,6 +123,7 @@ def load_bank(bank: str | Path) -> ItemBank:
             tuple(_read_calibrants(folder / "agents.csv", len(head.population.mean))),
             head.trials,
             head.population.specific_sd,
+            head.population.common_sd,
         )
         path = folder / "covariance.csv"
         covariances = _read_covariances(path)
@@ -175,7 +178,14 @@ def _read_item(row: dict[str, str], slopes: list[str]) -> Item:
         environment=row.get("environment") or "",
         tags=tuple(tag for tag in (row.get("tags") or "").split(";") if tag),
         source=row.get("source") or "",
+        predicted=_yes(row.get("predicted") or "", "predicted"),
     )
+
+
+def _yes(text: str, column: str) -> bool:
+    if text not in ("", "yes"):
+        raise ValueError(f"column {column!r} holds {text!r}; write yes, or leave it empty")
+    return text == "yes"
 
 
 def _number(text: str, column: str) -> float:
@@ -183,6 +193,10 @@ def _number(text: str, column: str) -> float:
         return float(text)
     except (TypeError, ValueError):
         raise ValueError(f"column {column!r} holds {text!r}, which is not a number") from None
+
+
+_ABOUT_AGENTS = ("date", "llm", "scaffold")
+"""Columns of agents.csv that are there only where they are known of some agent."""
 
 
 def _read_calibrants(path: Path, dimensions: int) -> Iterator[Calibrant]:
@@ -195,7 +209,8 @@ def _read_calibrants(path: Path, dimensions: int) -> Iterator[Calibrant]:
                     tuple(float(row[f"{name}{j + 1}"]) for j in range(dimensions))
                     for name in ("ability", "sd")
                 )
-                yield Calibrant(row["agent"], ability, sd, row.get("date") or "")
+                about = [row.get(name) or "" for name in _ABOUT_AGENTS]
+                yield Calibrant(row["agent"], ability, sd, *about)
             except (KeyError, TypeError, ValueError):
                 raise BankError(
                     f"{path}, line {line}: needs agent and a number in ability1, sd1 and so on"
@@ -249,7 +264,8 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
         **({"trials": bank.trials} if bank.trials > 1 else {}),
         "population": {"mean": list(bank.mean), "sd": list(bank.sd)}
         | ({"correlation": [list(row) for row in bank.correlation]} if bank.correlation else {})
-        | ({"specific_sd": bank.specific_sd} if bank.specific_sd else {}),
+        | ({"specific_sd": bank.specific_sd} if bank.specific_sd else {})
+        | ({"common_sd": bank.common_sd} if bank.common_sd else {}),
         "provenance": dict(bank.provenance),
     }
     if bank.sources:
@@ -259,8 +275,10 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
     steps = max(len(item.intercepts) for item in bank.items)
     columns = ["item", "model", "categories", *(f"a{j + 1}" for j in range(len(bank.mean)))]
     effects = any(item.effect_sd for item in bank.items)
+    predicted = any(item.predicted for item in bank.items)
     columns += [*(f"d{k + 1}" for k in range(steps)), "lower", "upper"]
-    columns += [*(["effect_sd"] if effects else []), "usd", "seconds"]
+    columns += [*(["effect_sd"] if effects else []), *(["predicted"] if predicted else [])]
+    columns += ["usd", "seconds"]
     columns += ["environment", "tags", *(["source"] if bank.sources else [])]
     rows = [columns]
     for item in bank.items:
@@ -268,6 +286,7 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
             [item.id, item.model, item.categories, *map(_digits, item.slopes)]
             + [*map(_digits, item.intercepts), *[""] * (steps - len(item.intercepts))]
             + [_digits(x) for x in (item.lower, item.upper, *([item.effect_sd] * effects))]
+            + ["yes" * item.predicted] * predicted
             + [_digits(item.usd), _digits(item.seconds)]
             + [item.environment, ";".join(item.tags), *([item.source] if bank.sources else [])]
         )
@@ -278,18 +297,27 @@ def save_bank(bank: ItemBank, folder: Path) -> None:
         for i, entries in enumerate(item.covariance or ()):
             for j, value in enumerate(entries[: i + 1]):
                 lower_triangles.append([item.id, names[i], names[j], _digits(value)])
+    _write(folder / "covariance.csv", lower_triangles)
+    save_calibrants(bank, folder)
+
+
+def save_calibrants(bank: ItemBank, folder: Path) -> None:
+    """Write the calibrating agents of a bank, and nothing else of it."""
     abilities = range(1, len(bank.mean) + 1)
-    dated = any(calibrant.date for calibrant in bank.calibrants)
-    agents = [["agent", *(f"{name}{j}" for name in ("ability", "sd") for j in abilities)]]
-    agents[0] += ["date"] if dated else []
+    known = [name for name in _ABOUT_AGENTS if any(getattr(c, name) for c in bank.calibrants)]
+    rows = [["agent", *(f"{name}{j}" for name in ("ability", "sd") for j in abilities), *known]]
     for calibrant in bank.calibrants:
         row = [calibrant.agent, *map(_digits, calibrant.ability + calibrant.sd)]
-        agents.append(row + [calibrant.date] * dated)
-    for name, rows in (("covariance.csv", lower_triangles), ("agents.csv", agents)):
-        if len(rows) > 1:
-            (folder / name).write_text(_csv(rows), encoding="utf-8")
-        else:
-            (folder / name).unlink(missing_ok=True)
+        rows.append(row + [getattr(calibrant, name) for name in known])
+    _write(folder / "agents.csv", rows)
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    """A table; without rows below its heads there is no file."""
+    if len(rows) > 1:
+        path.write_text(_csv(rows), encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _entry(source: Source, folder: Path) -> dict[str, Any]:

@@ -349,6 +349,10 @@ class Table:
     """``(Q,)`` log-probabilities of the nodes in the population that agents come from."""
     specific_sd: float = 0.0
     """Sd of how far ability on the items of one session lies from ability on the whole bank."""
+    predicted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """``(n,)`` items whose parameters no outcome has shaped yet; empty where there are none."""
+    common_sd: float = 0.0
+    """Sd, on the ability scale, of the error that the difficulties of all predicted items share."""
 
     @cached_property
     def p(self) -> Array:

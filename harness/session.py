@@ -23,7 +23,7 @@ from harness.events import Answered, Chosen, Event, Outcome, Plan, Started, Stop
 from harness.irt import Array, Table
 from harness.score import ScorePrediction, corrected_scores, predict_score
 from harness.select import Combinator, Fixed, View, Window, choose, learned_pace
-from harness.stop import Progress, counted, doubt, limits, precision_reached
+from harness.stop import Progress, caveat, counted, doubt, limits, precision_reached
 
 _VOID_WINDOW = 5
 _VOIDS_TOO_MANY = 3
@@ -161,19 +161,35 @@ class Session:
     @cached_property
     def score(self) -> ScorePrediction:
         """Predicted score on the whole bank."""
-        return predict_score(self.table, self.posterior.weights, self.answers, self.eligible)
+        weights = self._view(step=0).score_posterior[0]
+        return predict_score(self.table, weights, self.answers, self.eligible)
 
     @cached_property
     def corrected_score(self) -> float:
         """The model's score of the bank, corrected by the mean residual of the answers."""
         counted = None if self.eligible is None else self.eligible[None]
-        weights, answers = self.posterior.weights[None], self.answers[None]
+        weights, answers = self._view(step=0).score_posterior, self.answers[None]
         return float(corrected_scores(self.table, weights, answers, counted)[0])
+
+    @cached_property
+    def predicted_share(self) -> float:
+        """Share of the information of the answers that rests on predicted items."""
+        return float(self._view(step=0).predicted_share[0])
+
+    @property
+    def predicted_answers(self) -> int:
+        """How many of the answered items are predicted."""
+        return int(self._view(step=0).predicted_answers[0])
 
     @cached_property
     def doubt(self) -> str | None:
         """Why the stated precision is not to be trusted; None where it is."""
         return doubt(self._progress(with_pending=False))
+
+    @cached_property
+    def caveat(self) -> str | None:
+        """What else to say beside the stated precision; None where there is nothing."""
+        return caveat(self._progress(with_pending=False))
 
     @cached_property
     def open_voids(self) -> tuple[str, ...]:
@@ -295,7 +311,8 @@ class Session:
             reason = rule.reason(progress)
             if precision_reached(rule, progress):
                 outcome = "doubtful" if self.doubt else "precise"
-                reason += f", but {self.doubt}" if self.doubt else ""
+                if self.doubt or self.caveat:
+                    reason += f", but {self.doubt or self.caveat}"
             return Stopped(at, outcome, reason)
         if not self.available.any() and not self.pending:
             count = f"{counted(len(self.answered))} answered"

@@ -22,6 +22,8 @@ Categories = NDArray[np.intp]
 def make_bank(seed: int, n: int = 9, dimensions: int = 1) -> ItemBank:
     """Items of two, three and four categories with costs, no two alike."""
     rng = np.random.default_rng(seed)
+    # every fourth bank of one ability is half predicted
+    common = 0.6 * (seed % 4 == 3 and dimensions == 1)
     items = []
     for i in range(n):
         steps = 1 + i % 3
@@ -36,11 +38,18 @@ def make_bank(seed: int, n: int = 9, dimensions: int = 1) -> ItemBank:
                 tags=("odd" if i % 2 else "even",),
                 usd=float(rng.uniform(0.1, 2)),
                 seconds=float(rng.uniform(5, 50)),
+                covariance=tuple(map(tuple, (0.5 * np.eye(steps + 1)).tolist()))
+                if common
+                else None,
+                predicted=common > 0 and i % 2 == 0,
             )
         )
     labels = {f"c{steps}": tuple("abcd"[: steps + 1]) for steps in (1, 2, 3)}
     population = (0.0,) * dimensions, (1.0,) * dimensions
-    return ItemBank("demo", tuple(items), labels, *population, specific_sd=0.2 * (seed % 2))
+    specific = 0.2 * (seed % 2)
+    return ItemBank(
+        "demo", tuple(items), labels, *population, specific_sd=specific, common_sd=common
+    )
 
 
 BANKS = tuple(make_bank(seed) for seed in range(4))

@@ -14,6 +14,7 @@ from scipy.special import gammaincc
 from harness.bank import ItemBank
 from harness.calibrate.ascend import Memory, ascend, look
 from harness.calibrate.choices import Choices
+from harness.calibrate.merge import with_parameters
 from harness.calibrate.population import one_group
 from harness.calibrate.priors import Priors
 from harness.calibrate.setup import set_up
@@ -52,7 +53,7 @@ class Drift:
 
 
 def find_drift(responses: Responses, anchors: ItemBank) -> tuple[Drift, ...]:
-    """Test every item of the bank that has new outcomes.
+    """Test every item of the bank that has new outcomes; predicted ones have nothing to drift from.
 
     The outcomes move what the bank knows of an item from its prior ``N(x, C)`` to a posterior with
     covariance ``V``. Where they agree, that move has the covariance ``C - V``.
@@ -60,8 +61,10 @@ def find_drift(responses: Responses, anchors: ItemBank) -> tuple[Drift, ...]:
     Returns:
         The most suspicious first.
     """
-    known = {item.id: item for item in anchors.items}
+    known = {item.id: item for item in anchors.items if not item.predicted}
     seen = {responses.items[i] for i in np.unique(responses.item)} & known.keys()
+    if not seen:
+        return ()
     common = responses.subset(items=[item for item in responses.items if item in seen])
     items = [known[item] for item in common.items]
     d = len(anchors.mean)
@@ -145,13 +148,7 @@ def updated_bank(anchors: ItemBank, fitted: ItemBank) -> ItemBank:
             item
             if found is None
             else replace(
-                item,
-                slopes=found.slopes,
-                intercepts=found.intercepts,
-                lower=found.lower,
-                upper=found.upper,
-                effect_sd=found.effect_sd or item.effect_sd,
-                covariance=found.covariance,
+                with_parameters(item, found),
                 usd=item.usd if math.isnan(found.usd) else found.usd,
                 seconds=item.seconds if math.isnan(found.seconds) else found.seconds,
             )

@@ -76,13 +76,13 @@ def _digits(numbers: Array) -> tuple[float, ...]:
 
 
 def calibrants(
-    agents: Sequence[str], ability: Array, sd: Array, dates: Sequence[str]
+    agents: Sequence[str], ability: Array, sd: Array, *about: Sequence[str]
 ) -> tuple[Calibrant, ...]:
-    """The agents with their abilities ``(A, D)`` and dates."""
+    """The agents with their abilities ``(A, D)``, and their dates, models and scaffolds."""
     rounded = zip(ability.round(4).tolist(), sd.round(4).tolist(), strict=True)
     return tuple(
-        Calibrant(name, tuple(mean), tuple(error), date)
-        for name, (mean, error), date in zip(agents, rounded, dates, strict=True)
+        Calibrant(name, tuple(mean), tuple(error), *known)
+        for name, (mean, error), *known in zip(agents, rounded, *about, strict=True)
     )
 
 

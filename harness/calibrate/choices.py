@@ -143,8 +143,14 @@ def make_design(
     x = np.column_stack([indicators, *(values - values.mean() for values in columns)])
     free = np.ones(x.shape[1], bool)
     free_sd = np.ones(len(names), bool)
+    correlated = choices.abilities > 1 and not choices.rotatable
     if not anchored:
         free[0] = free_sd[0] = False
+    else:
+        # so few agents would get a population without any spread: the bank's is believed of them
+        few = np.bincount(group, minlength=len(names)) < FEWEST_AGENTS
+        free[: len(names)][few] = free_sd[few] = False
+        correlated &= not few.all()
     return Design(
         x,
         (*names, *(covariates or {})),
@@ -152,7 +158,7 @@ def make_design(
         names,
         free,
         free_sd,
-        choices.abilities > 1 and not choices.rotatable,
+        correlated,
     )
 
 

@@ -23,6 +23,13 @@ from harness.calibrate.assemble import (
 from harness.calibrate.blocks import natural
 from harness.calibrate.choices import check_flat, make_choices, make_design, placed_by_prior
 from harness.calibrate.connect import check_connected
+from harness.calibrate.explained import (
+    Explained,
+    check_explicable,
+    explained_facts,
+    on_ability_scale,
+    regressions,
+)
 from harness.calibrate.priors import Priors
 from harness.calibrate.problem import priors_at
 from harness.calibrate.result import (
@@ -34,6 +41,7 @@ from harness.calibrate.result import (
     node_facts,
     population_table,
     rounded,
+    still_predicted,
 )
 from harness.calibrate.rotate import Rotation
 from harness.calibrate.search import search
@@ -41,6 +49,7 @@ from harness.calibrate.setup import set_up
 from harness.calibrate.specific import estimate_specific_sd
 from harness.calibrate.uncertainty import uncertainty
 from harness.irt import Array, Model
+from harness.regression import Features
 from harness.responses import Responses
 
 TRIALS_AGREE = (
@@ -88,6 +97,8 @@ class Calibration:
     """What went wrong or deserves a look, each with what to do about it."""
     nodes: Array
     """``(Q, D)`` ability nodes of the last pass."""
+    explained: Explained | None = None
+    """What features say of the items; None without features."""
 
     @property
     def aic(self) -> float:
@@ -112,6 +123,7 @@ def calibrate(
     dispersion: bool | None = None,
     groups: Sequence[str] | None = None,
     covariates: Mapping[str, Sequence[float]] | None = None,
+    features: Features | None = None,
     anchors: ItemBank | None = None,
     hold_anchors: bool = False,
     trials: int | None = None,
@@ -142,8 +154,11 @@ def calibrate(
             estimated. Where trials of a cell never differ, None counts each cell once.
         groups: of each agent; their populations have means and sds of their own.
         covariates: numbers of each agent that the mean of ability depends on, by name.
-        anchors: a calibrated bank whose scale is kept: what it knows of its items is their prior.
-        hold_anchors: do not update the anchors.
+        features: of the items, which explain where they lie; items without a row are placed by
+            their outcomes alone.
+        anchors: a bank whose scale is kept: what it knows of its items is their prior. Predicted
+            ones stay so until five agents have answered them.
+        hold_anchors: do not update the anchors, but for predicted ones.
         trials: of each item that the score of the bank is the mean of; None for how many the
             cells usually have.
         description: of the bank.
@@ -181,6 +196,9 @@ def calibrate(
     check_flat(responses, priors)
     design = make_design(responses, groups, covariates, anchored=bool(known), choices=choices)
     problem, start = set_up(responses, choices, design, nodes)
+    if features is not None:
+        problem = replace(problem, features=features.of(responses.items))
+        check_explicable(problem)
     fit = search(
         problem,
         start,
@@ -198,18 +216,28 @@ def calibrate(
     x, covariances, rough = point.parameters(fit.problem), joint, 0.0
     if choices.estimate:
         x, covariances, rough = at_means(fit, joint)
+    explained = None
+    if features is not None:
+        backs = [block.back for block in problem.blocks]
+        phi = [xb @ back.T for xb, back in zip(x, backs, strict=True)]
+        spread_phi = [back @ c @ back.T for c, back in zip(covariances, backs, strict=True)]
+        found_there = regressions(fit.problem, point, phi, spread_phi)
+        explained = on_ability_scale(found_there, fit.problem, point)
     turn, mean, covariance, onto = latent_space(fit, choices, rotate)
     ability = found.mean @ onto.T
     spread = onto @ found.covariance @ onto.T
     sd = np.sqrt(np.maximum(np.diagonal(spread, axis1=1, axis2=2), 0.0))
     names, of_item = bank_categories(responses)
     items = bank_items(responses, fit.problem.blocks, x, covariances, of_item, turn)
+    still = still_predicted(responses, anchors) if anchors else frozenset()
+    items = [replace(item, predicted=item.id in still) for item in items]
     used = prior_of.describe(fit.problem.blocks, priors_at(fit.problem, point))
     effect_sd = float(natural(fit.problem.blocks[0], x[0]).effect_sd[0])
     people = population_table(fit.problem, fit, doubt)
     free = free_parameters(fit.problem)
     warnings = find_warnings(fit, responses, choices, doubt, placed, rough)
     warnings += (TRIALS_AGREE,) if agree else ()
+    warnings += explained.difficulty.coding.notes if explained else ()
     sds = np.sqrt(np.diag(covariance))
     facts: dict[str, Any] = {
         "program": program(),
@@ -236,6 +264,8 @@ def calibrate(
         "items_placed_by_the_priors_alone": list(placed),
         "items_without_outcomes": list(unobserved),
     }
+    if explained:
+        facts["explained_by"] = explained_facts(explained)
     facts |= {"agent_item_effect_sd": round(effect_sd, 4)} if choices.effect else {}
     facts |= {"latent_distribution": people} if people else {}
     facts |= {"rotation": rotate} if choices.rotatable else {}
@@ -251,7 +281,9 @@ def calibrate(
         description=description,
         provenance=facts,
         correlation=rounded(covariance / np.outer(sds, sds)) if len(sds) > 1 else (),
-        calibrants=calibrants(responses.agents, ability, sd, responses.date),
+        calibrants=calibrants(
+            *(responses.agents, ability, sd, responses.date, responses.llm, responses.scaffold)
+        ),
         trials=trials_of(responses) if trials is None else trials,
     )
     specific = estimate_specific_sd(bank, responses)
@@ -277,4 +309,5 @@ def calibrate(
         population=people,
         warnings=warnings,
         nodes=fit.problem.grid.nodes,
+        explained=explained,
     )

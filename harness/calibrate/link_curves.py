@@ -29,8 +29,11 @@ _STEP = 1e-5
 
 def common_items(bank_a: ItemBank, bank_b: ItemBank, method: ItemMethod) -> Problem:
     """The items that both banks have; BankError for fewer than 5, or other forms."""
-    of_b = {item.id: item for item in bank_b.items}
-    pairs = [(item, of_b[item.id]) for item in bank_a.items if item.id in of_b]
+    # what is only predicted is no measurement to link through
+    of_b = {item.id: item for item in bank_b.items if not item.predicted}
+    pairs = [
+        (item, of_b[item.id]) for item in bank_a.items if item.id in of_b and not item.predicted
+    ]
     require_enough("items", len(pairs), bank_a, bank_b)
     for one, other in pairs:
         forms = [(irt.family(i.model), len(i.intercepts) + 1) for i in (one, other)]

@@ -51,6 +51,7 @@ def apply_link(bank: ItemBank, link: Link, *, include_error: bool = True) -> Ite
         mean=(link.ability(bank.mean[0]),),
         sd=(link.slope * bank.sd[0],),
         specific_sd=link.slope * bank.specific_sd,
+        common_sd=link.slope * bank.common_sd,
         calibrants=tuple(
             replace(
                 calibrant,
@@ -111,11 +112,11 @@ def link_facts(link: Link, *, include_error: bool = True) -> dict[str, Any]:
 def merge(bank_a: ItemBank, linked_b: ItemBank, *, name: str = "") -> ItemBank:
     """One bank of all items of A, and those of B that A does not have.
 
-    Common items keep A's parameters. An inverse-variance average would be sharper where both
-    calibrations rest on different outcomes of an item that did not drift, but neither can be seen
-    from the banks; it would move the very items that define A's scale; and the parameters of B
-    hold the linking error, which all of them share. To use the outcomes of both, calibrate B's
-    with the items of A as anchors.
+    Common items keep A's parameters, unless A only predicted them and B did not. An
+    inverse-variance average would be sharper where both calibrations rest on different outcomes of
+    an item that did not drift, but neither can be seen from the banks; it would move the very items
+    that define A's scale; and the parameters of B hold the linking error, which all of them share.
+    To use the outcomes of both, calibrate B's with the items of A as anchors.
 
     Population and name are A's, whose scale it is; agents that only B has are kept with their
     posterior under A's population.
@@ -150,7 +151,7 @@ def merge(bank_a: ItemBank, linked_b: ItemBank, *, name: str = "") -> ItemBank:
     return replace(
         bank_a,
         name=name or bank_a.name,
-        items=(*bank_a.items, *new),
+        items=(*_told_by(bank_a.items, linked_b), *new),
         categories={
             **bank_a.categories,
             **_used(linked_b.categories, {item.categories for item in new}),
@@ -162,10 +163,37 @@ def merge(bank_a: ItemBank, linked_b: ItemBank, *, name: str = "") -> ItemBank:
         ),
         # a session of the merged bank may see items of either
         specific_sd=max(bank_a.specific_sd, linked_b.specific_sd),
+        common_sd=max(bank_a.common_sd, linked_b.common_sd),
         provenance={
             **bank_a.provenance,
             "merged_with": [*bank_a.provenance.get("merged_with", []), merged],
         },
+    )
+
+
+def _told_by(items: Sequence[Item], other: ItemBank) -> list[Item]:
+    """The items, with the parameters of another bank where only that one has outcomes of them."""
+    calibrated = {item.id: item for item in other.items if not item.predicted}
+    return [
+        with_parameters(item, calibrated[item.id])
+        if item.predicted and item.id in calibrated
+        else item
+        for item in items
+    ]
+
+
+def with_parameters(item: Item, found: Item) -> Item:
+    """The item, its task and tags, with all that another one knows of its parameters."""
+    return replace(
+        item,
+        model=found.model,
+        slopes=found.slopes,
+        intercepts=found.intercepts,
+        lower=found.lower,
+        upper=found.upper,
+        effect_sd=found.effect_sd or item.effect_sd,
+        covariance=found.covariance,
+        predicted=found.predicted,
     )
 
 

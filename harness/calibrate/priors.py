@@ -106,6 +106,13 @@ class ItemPriors:
     """Where the intercepts stand in φ, if the prior is over difficulties."""
     neutral: Array | None = None
     """``(m,)`` what takes the prior's own pull on the scale away, see :func:`log_density`."""
+    offset: Array | None = None
+    """``(m, f)`` how far features put each item from the location that is being estimated."""
+
+    def around(self, location: Array) -> "ItemPriors":
+        """The prior at a location ``(f,)``, to which each item's offset adds."""
+        off = np.zeros(self.mean.shape) if self.offset is None else self.offset
+        return replace(self, mean=location + off)
 
 
 WORTH = 4.0
@@ -245,10 +252,14 @@ def stretched(prior: ItemPriors, log_sd: float) -> ItemPriors:
     factor = np.ones(prior.mean.shape[1])
     if prior.steps is not None:
         factor[prior.steps] = np.exp(log_sd)
-    return replace(prior, precision=prior.precision * np.outer(factor, factor))
+    return replace(
+        prior,
+        precision=prior.precision * np.outer(factor, factor),
+        offset=None if prior.offset is None else prior.offset / factor,
+    )
 
 
-def spread(prior: ItemPriors, phi: Array, uncertain: Array, share: float) -> ItemPriors:
+def spread(prior: ItemPriors, phi: Array, uncertain: Array) -> ItemPriors:
     """One EM step of the covariance of φ over the items, at the present location.
 
     The items are the missing data: ``mean((φ - mean)(φ - mean)ᵀ + Cov φ)``, so that uncertain
@@ -258,8 +269,6 @@ def spread(prior: ItemPriors, phi: Array, uncertain: Array, share: float) -> Ite
     Args:
         phi: ``(m, f)``, and
         uncertain: ``(m, f, f)`` its posterior covariances.
-        share: of the way that ``neutral`` goes to its new value. What it is depends on where the
-            prior puts the items, so with little data it might swing if it went all the way.
     """
     belief = prior.belief
     if belief is None:
@@ -278,13 +287,22 @@ def spread(prior: ItemPriors, phi: Array, uncertain: Array, share: float) -> Ite
         covariance[same, same] = variance
     precision = prior.precision[0].copy()
     precision[np.ix_(learned, learned)] = np.linalg.inv(covariance)
-    neutral = prior.neutral
-    if prior.steps is not None and prior.neutral is not None:
-        steps = prior.steps
-        pull = off @ precision
-        average = (described(prior, phi)[:, steps] * pull[:, steps]).sum(axis=1).mean()
-        neutral = prior.neutral + share * (average - prior.neutral)
-    return replace(prior, precision=np.tile(precision, (len(phi), 1, 1)), neutral=neutral)
+    return replace(prior, precision=np.tile(precision, (len(phi), 1, 1)))
+
+
+def neutralised(prior: ItemPriors, phi: Array, share: float) -> ItemPriors:
+    """The prior with what takes its own pull on the scale away, see :func:`log_density`.
+
+    Args:
+        share: of the way that ``neutral`` goes to its new value. What it is depends on where the
+            prior puts the items, so with little data it might swing if it went all the way.
+    """
+    if prior.steps is None or prior.neutral is None:
+        return prior
+    found, steps = described(prior, phi), prior.steps
+    pull = np.einsum("mfg,mg->mf", prior.precision, found - prior.mean)
+    average = (found[:, steps] * pull[:, steps]).sum(axis=1).mean()
+    return replace(prior, neutral=prior.neutral + share * (average - prior.neutral))
 
 
 def parameter_labels(block: Block, *, difficulties: bool) -> list[str]:
@@ -304,10 +322,10 @@ def describe(blocks: Sequence[Block], priors: Sequence[ItemPriors]) -> dict[str,
     """``{"log_a": [mean, sd], "d1": …}`` for provenance; a flat prior has sd ``inf``."""
     found: dict[str, list[float]] = {}
     for block, prior in zip(blocks, priors, strict=True):
-        precision = prior.precision[0]
-        proper = np.diag(precision) > 0
-        sd = np.full(len(precision), math.inf)
-        sd[proper] = np.sqrt(np.diag(np.linalg.inv(precision[np.ix_(proper, proper)])))
+        proper = np.diag(prior.precision[0]) > 0
+        sd = np.full(len(proper), math.inf)
+        variances = np.linalg.inv(prior.precision[:, proper][:, :, proper]).mean(axis=0)
+        sd[proper] = np.sqrt(np.diag(variances))
         several = f" of {block.model} with {block.steps + 1} categories" if len(blocks) > 1 else ""
         if block.signed and len(blocks) > 1:
             several += f" on {'+'.join(str(a + 1) for a in block.loads)}"
@@ -315,7 +333,7 @@ def describe(blocks: Sequence[Block], priors: Sequence[ItemPriors]) -> dict[str,
             parameter_labels(block, difficulties=prior.steps is not None)
         ):
             found[name + several] = [
-                float(f"{number:.4g}") for number in (prior.mean[0, column], sd[column])
+                float(f"{number:.4g}") for number in (prior.mean[:, column].mean(), sd[column])
             ]
     return found
 

@@ -6,7 +6,7 @@ both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from harness.calibrate.grid import Grid, edge
 from harness.calibrate.population import Design, Population
 from harness.calibrate.priors import ItemPriors
 from harness.irt import Array
+from harness.regression import Features
 
 _CHUNK = 4_000_000
 """Numbers that an array of a chunk of agents may hold (32 MB): a few such arrays exist at once."""
@@ -40,6 +41,8 @@ class Problem:
     grid: Grid
     partial_precision: float
     """Prior precision of the inverse hyperbolic tangents of partial correlations, around 0."""
+    features: Features | None = None
+    """Of all items, by their position in the responses; they explain where items lie."""
 
     @property
     def agents(self) -> int:
@@ -70,9 +73,7 @@ class Point:
 def priors_at(problem: Problem, point: Point) -> list[ItemPriors]:
     """The priors with their estimated locations."""
     return [
-        prior
-        if prior.belief is None
-        else replace(prior, mean=np.broadcast_to(location, prior.mean.shape))
+        prior if prior.belief is None else prior.around(location)
         for prior, location in zip(problem.priors, point.locations, strict=True)
     ]
 

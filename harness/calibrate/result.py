@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.bank import ItemBank
 from harness.calibrate import population as latent
 from harness.calibrate.blocks import Block, natural
 from harness.calibrate.choices import FEWEST_AGENTS, Choices
+from harness.calibrate.connect import parts
 from harness.calibrate.moments import item_moments
 from harness.calibrate.population import Design
 from harness.calibrate.problem import Problem
@@ -139,10 +141,17 @@ def find_warnings(
         )
     elif agents < _FEW_AGENTS or rough > _ROUGH_SHARE:
         poor = f", and a Gaussian is poor for {rough:.0%} of the items" if rough else ""
+        draw = "" if choices.anchors else "draw parameters with --sampler, or "
         found.append(
-            f"{agents} agents: the priors decide much of every item{poor}; draw parameters with "
-            "--sampler, or bring more agents"
+            f"{agents} agent{'s' * (agents > 1)}: the priors decide much of every item{poor}; "
+            f"{draw}bring more agents"
         )
+    if agents < FEWEST_AGENTS and choices.anchors is not None:
+        found.append(
+            f"{agents} agent{'s' * (agents > 1)}: too few to say how abilities are spread, so they "
+            "are taken to come from the population of the anchoring bank"
+        )
+    found += _on_predictions(responses, choices)
     reversed_ = _reversed_items(responses, fit.state.found.mean)
     if choices.abilities == 1 and reversed_:
         found.append(
@@ -177,6 +186,34 @@ def find_warnings(
             "so they count almost as one"
         )
     return tuple(found)
+
+
+def _on_predictions(responses: Responses, choices: Choices) -> list[str]:
+    """A warning if predicted anchors alone put parts of the outcomes on the scale."""
+    known = choices.known
+    agents, anchors = 0, 0
+    for part in parts(responses) if known else ():
+        common = [known[item] for item in part.items if item in known]
+        if all(item.predicted for item in common):
+            agents, anchors = agents + len(part.agents), anchors + len(common)
+    if not agents:
+        return []
+    return [
+        f"the scale of {agents} agent{'s' * (agents > 1)} rests on predictions: all of their "
+        f"{anchors} anchors are predicted items, so what the predictor is wrong by moves their "
+        "abilities and the items together; bring outcomes of them on calibrated items"
+    ]
+
+
+def still_predicted(responses: Responses, anchors: ItemBank) -> frozenset[str]:
+    """Predicted items of the anchoring bank on which outcomes do not say enough yet: those of
+    fewer than five agents."""
+    agents = dict(zip(responses.items, np.count_nonzero(responses.attempts, axis=0), strict=True))
+    return frozenset(
+        item.id
+        for item in anchors.items
+        if item.predicted and agents.get(item.id, 0) < FEWEST_AGENTS
+    )
 
 
 def _reversed_items(responses: Responses, ability: Array) -> list[str]:

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, ndtri
 
-from harness.bank import ItemBank, parameter_names
+from harness.bank import Calibrant, ItemBank, parameter_names
 from harness.calibrate.assemble import calibrants
 from harness.calibrate.choices import make_choices
 from harness.calibrate.connect import check_connected
@@ -277,7 +277,8 @@ def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
     }
     facts |= {"warnings": list(draws.warnings)} if draws.warnings else {}
     ability, sd = draws.abilities.mean(axis=0), draws.abilities.std(axis=0, ddof=1)
-    dates = {calibrant.agent: calibrant.date for calibrant in bank.calibrants}
+    known = {calibrant.agent: calibrant for calibrant in bank.calibrants}
+    told = [known.get(agent, Calibrant(agent, (), ())) for agent in draws.agents]
     return replace(
         bank,
         items=tuple(items),
@@ -285,7 +286,7 @@ def to_bank(bank: ItemBank, draws: Draws) -> ItemBank:
             draws.agents,
             ability[:, None],
             sd[:, None],
-            [dates.get(agent, "") for agent in draws.agents],
+            *([getattr(one, name) for one in told] for name in ("date", "llm", "scaffold")),
         ),
         provenance={**bank.provenance, "items_at": "medians of draws", "sampler": facts},
     )

@@ -9,8 +9,16 @@ from harness.calibrate import grid as grids
 from harness.calibrate import population as latent
 from harness.calibrate import priors as prior_of
 from harness.calibrate.ascend import Ascent, Memory, Progress, State, ascend, look
+from harness.calibrate.explained import explained_priors
 from harness.calibrate.priors import ItemPriors
-from harness.calibrate.problem import Point, Problem, pack, scale_directions, unpack
+from harness.calibrate.problem import (
+    Point,
+    Problem,
+    pack,
+    priors_at,
+    scale_directions,
+    unpack,
+)
 from harness.calibrate.uncertainty import item_covariances
 from harness.irt import Array
 
@@ -99,19 +107,22 @@ def search(
         state, finer = settle(climb(state, max(tolerance, 0.1), _FIRST).state)
         memory.pairs.clear()
     estimated = any(prior.belief is not None for prior in problem.priors)
-    for round_ in range(_PRIOR_ROUNDS if estimated else 0):
-        found = climb(state, max(tolerance, 0.05), _ROUND)
-        state = found.state
-        before = problem.priors
-        if own_scale and round_ < _SCALE_ROUNDS and _scale_is_told(problem, state):
-            problem, state = _on_agents_scale(problem, state)
-        priors = _spread(problem, state, 1 / (2 + round_ / 3))
-        change = _prior_change(before, priors)
-        problem = replace(problem, priors=priors)
-        state = look(problem, state.point)
-        state, _ = settle(state)
-        if change < _PRIOR_TOLERANCE:
-            break
+    # features come in once the items lie well: far from there they would be misread
+    stages = [False, True] if problem.features is not None else [False]
+    for explain in stages if estimated else []:
+        for round_ in range(_PRIOR_ROUNDS):
+            found = climb(state, max(tolerance, 0.05), _ROUND)
+            state = found.state
+            before = problem.priors
+            if own_scale and round_ < _SCALE_ROUNDS and _scale_is_told(problem, state):
+                problem, state = _on_agents_scale(problem, state)
+            priors = _spread(problem, state, 1 / (2 + round_ / 3), explain=explain)
+            change = _prior_change(before, priors)
+            problem = replace(problem, priors=priors)
+            state = look(problem, state.point)
+            state, _ = settle(state)
+            if change < _PRIOR_TOLERANCE:
+                break
 
     while True:
         found = climb(state, tolerance)
@@ -124,27 +135,35 @@ def search(
     return Fit(problem, state, passes, found.converged, found.move, found.gain)
 
 
-def _spread(problem: Problem, state: State, share: float) -> tuple[ItemPriors, ...]:
+def _spread(
+    problem: Problem, state: State, share: float, *, explain: bool
+) -> tuple[ItemPriors, ...]:
     uncertain = item_covariances(problem, state)
+    priors = tuple(
+        prior_of.spread(prior, phi, c)
+        for prior, phi, c in zip(
+            priors_at(problem, state.point), state.point.items, uncertain, strict=True
+        )
+    )
+    if explain:
+        priors = explained_priors(problem, state.point, uncertain, priors)
     return tuple(
-        prior_of.spread(
-            replace(prior, mean=np.broadcast_to(location, prior.mean.shape)), phi, c, share
-        )
-        if prior.belief is not None
-        else prior
-        for prior, location, phi, c in zip(
-            problem.priors, state.point.locations, state.point.items, uncertain, strict=True
-        )
+        prior_of.neutralised(prior, phi, share)
+        for prior, phi in zip(priors, state.point.items, strict=True)
     )
 
 
 def _prior_change(before: Sequence[ItemPriors], after: Sequence[ItemPriors]) -> float:
-    """Largest change of an entry of a precision matrix, relative to its diagonal."""
+    """Largest change of an entry of a precision matrix, relative to its diagonal, or of an offset,
+    relative to its sd."""
     largest = 0.0
     for a, b in zip(before, after, strict=True):
-        scale = np.sqrt(np.diag(b.precision[0]))
-        change = np.abs((b.precision[0] - a.precision[0]) / np.outer(scale, scale)).max()
-        largest = max(largest, float(change))
+        scale = np.sqrt(np.diagonal(b.precision, axis1=1, axis2=2))
+        change = (b.precision - a.precision) / (scale[:, :, None] * scale[:, None])
+        largest = max(largest, float(np.abs(change).max()))
+        if b.offset is not None:
+            moved = b.offset - (0.0 if a.offset is None else a.offset)
+            largest = max(largest, float(np.abs(moved * scale).max()))
     return largest
 
 

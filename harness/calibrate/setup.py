@@ -139,12 +139,14 @@ def _shared_priors(
         prior = choices.priors.log_effect_sd
         mean[effect], precision[effect] = prior.mean, prior.sd**-2.0
     known = choices.known.values()
-    common = [item for item in known if item.model in COMMON_SLOPE]
-    if common:
+    alike = [item for item in known if item.model in COMMON_SLOPE]
+    common = [item for item in alike if not item.predicted]
+    if alike:
         for ability, column in slopes.items():
-            slope_of = np.mean([item.slopes[ability] for item in common])
+            slope_of = np.mean([item.slopes[ability] for item in common or alike])
             mean[column] = slope_of if choices.abilities > 1 else np.log(slope_of)
-            precision[column] = prior_of.HELD
+            variance = np.mean([np.diag(item.covariance or [[0.0]])[ability] for item in alike])
+            precision[column] = prior_of.HELD if common else 1 / (variance + 1 / prior_of.HELD)
     effects = [item.effect_sd for item in known if item.effect_sd > 0]
     if choices.effect and effects:
         mean[effect], precision[effect] = np.log(np.mean(effects)), 25.0
@@ -176,12 +178,16 @@ def _start_slopes(block: Block, choices: Choices, counts: data.Counts) -> Array:
 def _anchor_priors(
     block: Block, items: Sequence[Item], choices: Choices
 ) -> tuple[ItemPriors, Array]:
-    """Each anchor's parameters as a prior of its own; what it shares with others is held."""
+    """Each anchor's parameters as a prior of its own; what it shares with others is held.
+
+    What was only predicted of an item never holds the scale as if it were known.
+    """
     phi = np.array([block.back @ shape.from_item(block, item) for item in items])
     m, f = phi.shape
     precision = np.tile(np.eye(f) * prior_of.HELD, (m, 1, 1))
     for row, item in enumerate(items):
-        if not choices.hold and item.covariance is not None:
+        held = choices.hold and not item.predicted
+        if not held and item.covariance is not None:
             own = block.back @ shape.item_covariance(block, item) @ block.back.T
             precision[row] = np.linalg.inv(own + 1e-8 * np.eye(f))
     return ItemPriors(phi, precision, 0.0, None), phi
@@ -192,7 +198,10 @@ def _like_anchors(block: Block, prior: ItemPriors, choices: Choices) -> ItemPrio
     alike = [
         item
         for item in choices.known.values()
-        if item.model == block.model and len(item.intercepts) == block.steps
+        if item.model == block.model
+        and len(item.intercepts) == block.steps
+        # predictions are closer together than items are
+        and not item.predicted
     ]
     if prior.belief is None or len(alike) < _ENOUGH_ANCHORS:
         return prior

@@ -91,7 +91,9 @@ def _bank_facts(bank: ItemBank) -> dict[str, object]:
             "sd": bank.sd,
             "correlation": bank.correlation,
             "specific_sd": bank.specific_sd,
+            "common_sd": bank.common_sd,
         },
+        "predicted": [item.id for item in bank.items if item.predicted],
         "provenance": dict(bank.provenance),
         "sources": {name: source.location for name, source in bank.sources.items()},
         "most_information_at": [round(float(x), 3) for x in best],
@@ -131,6 +133,13 @@ def _print_bank(bank: ItemBank, sort: Sorting | None) -> None:
             f"{bank.specific_sd:.2f}",
             highlight=False,
         )
+    if predicted := sum(item.predicted for item in bank.items):
+        common = f"; their difficulties share an error of sd {bank.common_sd:.2f}"
+        console.print(
+            f"  {predicted} of {len(bank.items)} items are predicted, not estimated from outcomes"
+            + (common if bank.common_sd else ""),
+            highlight=False,
+        )
     where = ", ".join(f"{x:.2f}" for x in peak)
     console.print(f"  measures best at ability {where}", highlight=False)
     table = Table("item", "model", "categories", box=None)
@@ -140,7 +149,7 @@ def _print_bank(bank: ItemBank, sort: Sorting | None) -> None:
         sds = parameter_sds(item)
         table.add_row(
             Text(printable(item.id)),
-            item.model,
+            item.model + " (predicted)" * item.predicted,
             str(len(item.intercepts) + 1),
             ", ".join(f"{a:.2f}" for a in item.slopes),
             ", ".join(f"{b:.2f}" for b in item.difficulties),
@@ -234,6 +243,13 @@ def _remarks(bank: ItemBank) -> list[str]:
     if certain:
         remarks.append(
             f"{len(certain)} items have no parameter uncertainty, so intervals will be too narrow"
+        )
+    predicted = [item.id for item in bank.items if item.predicted]
+    if predicted:
+        some = ", ".join(predicted[:5]) + (", …" if len(predicted) > 5 else "")
+        remarks.append(
+            f"{len(predicted)} of {len(bank.items)} items are predicted, not estimated from "
+            f"outcomes: {some}; calibrate with --anchor on outcomes of agents"
         )
     if not bank.provenance:
         remarks.append("bank.yaml says nothing about provenance")

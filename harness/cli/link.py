@@ -51,8 +51,8 @@ def link_banks(
 ) -> None:
     """Bring bank B onto the scale of bank A through what they share, and merge them.
 
-    Items that both have keep A's parameters; those that only B has are moved, with the linking
-    error added to their uncertainty.
+    Items that both have keep A's parameters, unless A only predicted them; those that only B has
+    are moved, with the linking error added to their uncertainty.
     """
     from harness.calibrate.link import link
     from harness.calibrate.merge import apply_link, merge

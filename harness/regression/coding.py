@@ -74,6 +74,9 @@ class Coding:
     codes: tuple[Code, ...]
     notes: tuple[str, ...] = ()
     """What was left out, and what to know about the rest: sentences."""
+    beyond: bool = False
+    """Whether lines are followed beyond the numbers that were learned on. Else a number there
+    counts as the end of their range: nothing says that the line goes on."""
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -128,11 +131,13 @@ class Coding:
                 unknown[:, c] = 1.0
                 continue
             values = [row[at] for row in features.cells]
-            x[:, place], unknown[:, c] = _coded(code, values, features.names)
+            x[:, place], unknown[:, c] = _coded(code, values, features.names, self.beyond)
         return Design(x, unknown)
 
 
-def _coded(code: Code, values: list[Cell], names: tuple[str, ...]) -> tuple[Array, Array]:
+def _coded(
+    code: Code, values: list[Cell], names: tuple[str, ...], beyond: bool
+) -> tuple[Array, Array]:
     found = np.zeros((len(values), code.width))
     unknown = np.zeros(len(values))
     index = {level: k for k, level in enumerate(code.levels)}
@@ -147,7 +152,10 @@ def _coded(code: Code, values: list[Cell], names: tuple[str, ...]) -> tuple[Arra
             else:
                 found[row, level] = 1.0
         else:
-            found[row, 0] = code.entered(_number(value, code.column, names[row]))
+            number = _number(value, code.column, names[row])
+            found[row, 0] = code.entered(
+                number if beyond else min(max(number, code.low), code.high)
+            )
     return found, unknown
 
 
@@ -160,7 +168,7 @@ def _number(value: Cell, column: Column, name: str) -> float:
     return float(value)
 
 
-def learn_coding(features: Features) -> Coding:
+def learn_coding(features: Features, *, beyond: bool = False) -> Coding:
     """Centres, scales and levels; what cannot tell rows apart is left out, and said so.
 
     >>> columns = (Column("a", "x", "number"), Column("b", "x", "number"))
@@ -218,7 +226,7 @@ def learn_coding(features: Features) -> Coding:
             continue
         seen[key] = f"{column.block}.{column.name}"
         codes.append(code)
-    return Coding(tuple(codes), tuple(notes))
+    return Coding(tuple(codes), tuple(notes), beyond)
 
 
 def _is_skewed(numbers: Array) -> bool:

@@ -156,7 +156,11 @@ class Regression:
 
 
 def regress(
-    features: Features, y: Sequence[float] | Array, noise: Sequence[float] | Array
+    features: Features,
+    y: Sequence[float] | Array,
+    noise: Sequence[float] | Array,
+    *,
+    beyond: bool = False,
 ) -> Regression:
     """Fit a regression.
 
@@ -164,6 +168,8 @@ def regress(
         features: of the n rows.
         y: ``(n,)`` what was observed.
         noise: ``(n,)`` variance of the error of each.
+        beyond: follow lines beyond the numbers of these rows; else a number there counts as the
+            end of their range.
 
     Raises:
         InputError: fewer than five rows, or a number that is not finite.
@@ -187,7 +193,7 @@ def regress(
     if not (np.isfinite(target).all() and np.isfinite(error).all() and (error >= 0).all()):
         at = int(np.argmin(np.isfinite(target) & np.isfinite(error) & (error >= 0)))
         raise InputError(f"what is to be explained of {features.names[at]!r} is not a number")
-    coding = learn_coding(features)
+    coding = learn_coding(features, beyond=beyond)
     design = coding.design(features)
     evidence = Evidence(coding, design, target, error)
     return regression_at(evidence, features.names, evidence.maximise())
@@ -217,6 +223,7 @@ def to_dict(fit: Regression) -> dict[str, Any]:
     return {
         "codes": [asdict(code) for code in fit.coding.codes],
         "notes": list(fit.coding.notes),
+        "beyond": fit.coding.beyond,
         "weights": fit.weights.tolist(),
         "covariance": fit.covariance.tolist(),
         "block_sd": dict(fit.block_sd),
@@ -241,7 +248,7 @@ def from_dict(content: Mapping[str, Any]) -> Regression:
     )
     f = content["fitted"]
     return Regression(
-        Coding(codes, tuple(content["notes"])),
+        Coding(codes, tuple(content["notes"]), content["beyond"]),
         np.array(content["weights"], float),
         np.array(content["covariance"], float),
         tuple((name, float(sd)) for name, sd in content["block_sd"].items()),

@@ -66,6 +66,7 @@ def render_bank_page(bank: ItemBank) -> str:
             population=_population(bank),
             certain=sum(item.covariance is None for item in bank.items),
             placed=[spot.name for spot in spots if spot.placed_by_prior],
+            predicted=[item.id for item in bank.items if item.predicted],
             doubt=_doubt(spots),
             fitted=_fitted(bank.provenance),
             troubles=list(_troubles(bank.provenance)),
@@ -263,6 +264,9 @@ def _population(bank: ItemBank) -> str:
     if bank.specific_sd:
         specific = _number(bank.specific_sd)
         parts.append(f"ability in one session differs from it by an sd of {specific}")
+    if bank.common_sd:
+        common = _number(bank.common_sd)
+        parts.append(f"difficulties of predicted items share an error of sd {common}")
     if bank.trials > 1:
         parts.append(f"its score is the mean over {bank.trials} trials of each item")
     return "; ".join(parts)

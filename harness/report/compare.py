@@ -54,6 +54,10 @@ class Side:
     """How the session ended; None if it has not."""
     ranks: tuple[float, ...]
     """Probability of being first, second, … by the predicted score."""
+    predicted: int = 0
+    """Answered items whose parameters are predicted, not estimated from outcomes."""
+    predicted_share: float = 0.0
+    """Share of the information of the answers that rests on them."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,8 @@ def _side(name: str, session: Session, level: float, ranks: tuple[float, ...]) -
         items=len(session.answered),
         outcome=session.stopped.outcome if session.stopped else None,
         ranks=ranks,
+        predicted=session.predicted_answers,
+        predicted_share=session.predicted_share,
     )
 
 

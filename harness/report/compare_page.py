@@ -13,6 +13,7 @@ from harness.report.difference import Distribution, difference_below
 from harness.report.page import templates
 from harness.report.plots import ACCENT, INK, MUTED, NARROW, WARN, WIDE
 from harness.session import Session
+from harness.stop import predicted_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,7 @@ def render_compare_page(comparison: Comparison, sessions: Sequence[Session]) -> 
             comparison=comparison,
             version=version("cat-harness"),
             level=f"{100 * comparison.level:g}%",
+            predicted_words=predicted_words,
             score_plot=Markup(_score_plot(comparison, scores)),
             pairs=[
                 (pair, Markup(_difference_plot(pair, order[pair.first], order[pair.second])))

@@ -3,6 +3,7 @@
 from harness.report.compare import Comparison
 from harness.report.difference import Difference
 from harness.report.wording import count, percent, printable
+from harness.stop import predicted_words
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -37,6 +38,9 @@ def _side_lines(comparison: Comparison) -> list[str]:
             f"{side.name}  {printable(side.agent)} ({printable(side.run)}): ability {ability}, "
             f"predicted score {side.score:.1%} [{low:.1%}, {high:.1%}], {count(side.items, 'item')}"
         )
+        if side.predicted:
+            words = predicted_words(side.predicted_share, side.predicted, side.items)
+            lines.append(f"   {words}")
     return lines
 
 

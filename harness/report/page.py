@@ -23,6 +23,7 @@ from harness.report.wording import (
     money,
     percent,
     printable,
+    rests_on,
     sentence,
     void_effect,
 )
@@ -54,6 +55,7 @@ def render_page(summary: SessionSummary, distributions: Distributions, *, traces
         state=STATES[summary.state],
         level=f"{100 * summary.level:g}%",
         void_effect=void_effect(summary).replace("-", "−"),
+        rests_on=rests_on(summary),
         items=_item_views(summary),
         link=lambda trace: _link(trace, traces),
         outcome_width=_outcome_width(summary),

@@ -93,6 +93,8 @@ class ItemRow:
     cost: Cost
     evidence: Evidence
     trace: str
+    predicted: bool = False
+    """Whether the item's parameters are predicted, not estimated from outcomes."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,12 @@ class SessionSummary:
     """None when every voided item was answered in the end."""
     in_flight: tuple[str, ...]
     trajectory: tuple[TrajectoryPoint, ...]
+    predicted_items: int = 0
+    """Items of the bank whose parameters are predicted, not estimated from outcomes."""
+    predicted_answers: int = 0
+    """Of these, the answered ones."""
+    predicted_share: float = 0.0
+    """Share of the information of the answers that rests on them."""
 
 
 def summarise(session: Session, bank: ItemBank, *, live: bool = False) -> SessionSummary:
@@ -241,6 +249,9 @@ def summarise(session: Session, bank: ItemBank, *, live: bool = False) -> Sessio
         if_voids_failed=_if_voids_failed(session),
         in_flight=tuple(chosen.item for chosen in session.pending),
         trajectory=_trajectory(session),
+        predicted_items=sum(item.predicted for item in bank.items),
+        predicted_answers=session.predicted_answers,
+        predicted_share=session.predicted_share,
     )
 
 
@@ -302,6 +313,7 @@ def _item_row(session: Session, bank: ItemBank, event: Answered) -> ItemRow:
         cost=event.cost,
         evidence=event.evidence,
         trace=event.trace,
+        predicted=bank[event.item].predicted,
     )
 
 

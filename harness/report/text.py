@@ -14,6 +14,7 @@ from harness.report.wording import (
     money,
     percent,
     printable,
+    rests_on,
     void_effect,
 )
 from harness.session import Session, fold
@@ -113,6 +114,10 @@ def summary_text(summary: SessionSummary) -> "Text":
     answered = f"{len(summary.items)} of {count(summary.bank_items, 'item')}"
     flying = ", ".join(printable(item, 80) for item in summary.in_flight)
     line("Answered", answered, f"in flight: {flying}" if flying else "")
+    if words := rests_on(summary):
+        # more than half is a caveat
+        style = "yellow" if summary.predicted_share > 0.5 else ""
+        line("Predicted", words, style=style)
     cost = summary.cost
     work = f"agent {duration(cost.agent_seconds)}"
     if cost.tokens:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from harness.report.summary import SessionSummary, State
+from harness.stop import predicted_words
 
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*[ -/]*[@-~]"
@@ -138,6 +139,14 @@ def abilities(values: Sequence[float]) -> str:
     """
     names = ability_names(len(values))
     return ", ".join(f"{n} {decimal(v)}" for n, v in zip(names, values, strict=True))
+
+
+def rests_on(summary: SessionSummary) -> str:
+    """How much of a session rests on predicted items; empty where none of the bank is."""
+    if not summary.predicted_items:
+        return ""
+    answered = len(summary.items)
+    return predicted_words(summary.predicted_share, summary.predicted_answers, answered)
 
 
 def void_effect(summary: SessionSummary) -> str:

@@ -92,7 +92,8 @@ class _Side(SessionSource):
             if self.session.pending:
                 return []
             doubt = self.session.doubt
-            reason = f"{verdict}, but {doubt}" if doubt else verdict
+            but = doubt or self.session.caveat
+            reason = f"{verdict}, but {but}" if but else verdict
             self.record(Stopped(time.time(), "doubtful" if doubt else "precise", reason))
         return super()._launch()
 

@@ -284,7 +284,7 @@ def _predicted(
     if not agents:
         return
     view = step.progress.view.of(agents)
-    arguments = view.table, view.posterior, view.answers, observed[agents]
+    arguments = view.table, view.score_posterior, view.answers, observed[agents]
     scores = predict_scores(*arguments)
     yield from zip(
         scores.mean.tolist(),

@@ -213,7 +213,7 @@ def _end(plan: Plan, step: Step, agent: int, true_score: float) -> _End:
     posterior = Posterior(view.table.nodes, view.posterior[0])
     dimensions = range(view.table.nodes.shape[1])
     intervals = [posterior.interval(plan.level, d) for d in dimensions]
-    prediction = predict_score(view.table, view.posterior[0], view.answers[0])
+    prediction = predict_score(view.table, view.score_posterior[0], view.answers[0])
     score_interval = prediction.interval(plan.level)
     return _End(
         items=int(progress.items[0] + step.in_flight[agent]),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from harness.ability import PosteriorEstimate, blurred, point_estimate
 from harness.irt import Array, Table
+from harness.select.predicted import common_shift, predicted_share
 
 Truth = NDArray[np.bool_]
 Rows = NDArray[np.intp] | Truth | slice | list[int]
@@ -49,13 +50,38 @@ class View:
         """``(A, Q)`` posterior probabilities of ability on the whole bank.
 
         Wider than ``weights`` by what is specific to the items of a session, of which less is
-        left the more of the bank is answered.
+        left the more of the bank is answered, and by the error that predicted items share.
         """
-        if not self.table.specific_sd:
+        return self._wider(self._common[0])
+
+    @cached_property
+    def score_posterior(self) -> Array:
+        """``(A, Q)`` the same for predicting the score of the bank, which errors that answered and
+        open items share do not change."""
+        return self._wider(self._common[1])
+
+    @cached_property
+    def predicted_share(self) -> Array:
+        """``(A,)`` share of the information of the answers that rests on predicted items."""
+        return predicted_share(self.table, self.weights, self.answers)
+
+    @cached_property
+    def predicted_answers(self) -> NDArray[np.intp]:
+        """``(A,)`` how many of the answered items are predicted."""
+        if not self.table.predicted.any():
+            return np.zeros(len(self.answers), np.intp)
+        return np.asarray((self.answers[:, self.table.predicted] >= 0).sum(axis=1))
+
+    @cached_property
+    def _common(self) -> tuple[Array, Array]:
+        return common_shift(self.table, self.weights, self.answers, self.counted)
+
+    def _wider(self, common: Array) -> Array:
+        if not self.table.specific_sd and not common.any():
             return self.weights
         counted = np.ones(self.answers.shape, bool) if self.counted is None else self.counted
         share = ((self.answers >= 0) & counted).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
-        sd = self.table.specific_sd * np.sqrt(1 - share)
+        sd = np.hypot(self.table.specific_sd * np.sqrt(1 - share), common)
         return blurred(self.table.nodes, self.weights, sd)
 
     @cached_property

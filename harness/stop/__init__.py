@@ -9,7 +9,7 @@ from harness.stop.decide import Decided, Sprt, ToldApart, ability_above
 from harness.stop.precision import HalfWidth, Plateau, SdBelow
 from harness.stop.progress import Progress, Rule, Truth, counted
 from harness.stop.spending import Exhausted, MaxCost, MaxItems, MaxSeconds
-from harness.stop.trust import BARELY, doubt
+from harness.stop.trust import BARELY, caveat, doubt, predicted_only, predicted_words
 from harness.stop.worth import GainBelow
 
 __all__ = [
@@ -33,8 +33,11 @@ __all__ = [
     "ability_above",
     "all_of",
     "any_of",
+    "caveat",
     "counted",
     "doubt",
     "limits",
     "precision_reached",
+    "predicted_only",
+    "predicted_words",
 ]

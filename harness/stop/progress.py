@@ -37,7 +37,7 @@ class Progress:
         """Predicted score of every agent on the whole bank."""
 
         view = self.view
-        return predict_scores(view.table, view.posterior, view.answers, view.counted)
+        return predict_scores(view.table, view.score_posterior, view.answers, view.counted)
 
     def of(self, agents: NDArray[np.intp]) -> "Progress":
         """A copy for some of the agents."""

@@ -137,7 +137,7 @@ def _follow(
 
     for step in steps:
         view, items = step.progress.view, step.progress.items
-        scores = predict_scores(table, view.posterior, view.answers, view.counted)
+        scores = predict_scores(table, view.score_posterior, view.answers, view.counted)
         # an agent that is given no more items stays as it was, so these are its last again
         curves.append(np.stack([scores.mean, step.progress.usd, step.progress.seconds], axis=1))
         for point, size in enumerate(asked.sizes):
