@@ -1,0 +1,1 @@
+"""Predictions for tasks and agents that nobody has run, as pages."""
