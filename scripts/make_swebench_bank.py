@@ -1,9 +1,10 @@
 """Make item_banks/swebench-verified again from logged outcomes of real agents.
 
-    python scripts/make_swebench_bank.py --responses swebench_verified/responses.csv.gz
+    python scripts/make_swebench_bank.py --responses swebench_verified/responses.csv.gz \
+        --agents swebench_verified/agents.csv
 
-The same as ``cat-harness calibrate RESPONSES --model 2pl --out item_banks/swebench-verified``,
-with the description that is shipped.
+The same as ``cat-harness calibrate RESPONSES --agents AGENTS --model 2pl --out
+item_banks/swebench-verified``, with the description that is shipped.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from harness.bank_files import save_bank
 from harness.calibrate import calibrate
 from harness.responses import read_responses
+from harness.responses.parts import with_parts
 
 FOLDER = Path(__file__).resolve().parent.parent / "item_banks" / "swebench-verified"
 DESCRIPTION = (
@@ -26,15 +28,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make item_banks/swebench-verified again.")
     parser.add_argument("--responses", type=Path, required=True, help="long table of outcomes")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the bank")
+    parser.add_argument("--agents", type=Path, help="table with agent,llm,scaffold,date")
     given = parser.parse_args()
-    fit = calibrate(
-        read_responses(given.responses), "2pl", name=FOLDER.name, description=DESCRIPTION
-    )
+    responses = read_responses(given.responses)
+    if given.agents:
+        responses = with_parts(responses, given.agents)
+    fit = calibrate(responses, "2pl", name=FOLDER.name, description=DESCRIPTION)
     save_bank(fit.bank, given.out)
     print(
         f"{given.out}: hash {fit.bank.hash}, {len(fit.bank.items)} items from "
         f"{len(fit.agents)} agents, log-likelihood {fit.log_likelihood:.2f}, "
-        f"{fit.iterations} iterations in {fit.seconds:.1f} s"
+        f"{fit.passes} passes in {fit.seconds:.1f} s"
         + ("" if fit.converged else "; did not converge")
     )
 

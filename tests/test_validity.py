@@ -20,6 +20,7 @@ from harness.bank import Item, ItemBank
 from harness.cli.validity import validity
 from harness.errors import HarnessError, InputError
 from harness.responses import Responses, from_matrix, read_responses
+from harness.responses.names import likeness, model_in, normalised, words_of
 from harness.validity import (
     Matching,
     Measure,
@@ -34,7 +35,6 @@ from harness.validity import (
     write_suggestions,
 )
 from harness.validity.measures import column_measure, spread_within
-from harness.validity.names import likeness, model_in, normalised, words_of
 
 # --- worlds -----------------------------------------------------------------------------------
 

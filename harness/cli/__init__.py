@@ -7,12 +7,16 @@ from importlib.metadata import version
 import click
 
 from harness.cli.abilities import abilities
+from harness.cli.agents import agents
 from harness.cli.calibrate import calibrate
 from harness.cli.compare import compare
+from harness.cli.explain import explain
+from harness.cli.features import features
 from harness.cli.health import health
 from harness.cli.inventory import bank, env
 from harness.cli.machine import doctor
 from harness.cli.models import models
+from harness.cli.predict import predict
 from harness.cli.rescore import rescore
 from harness.cli.series import series
 from harness.cli.sessions import report, resume, run
@@ -56,7 +60,8 @@ def cli() -> None:
 
 for command in (
     *(run, resume, rescore, compare, report, series, replay, simulate, study),
-    *(calibrate, models, abilities, health, validity, bank, env, doctor),
+    *(calibrate, models, abilities, health, validity),
+    *(features, predict, explain, agents, bank, env, doctor),
 ):
     cli.add_command(command)
 

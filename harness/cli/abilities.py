@@ -102,7 +102,7 @@ def abilities(
         raise PlanError("--draws needs --out FILE to write the draws to")
     items = load_bank(bank)
     logged = read_responses(responses, items)
-    around = parse_prior(prior, items)
+    around = parse_prior(prior, items).prior
     found = estimate_abilities(
         items, logged, method, prior=around, uncertainty=not known_items, level=level
     )

@@ -1,11 +1,13 @@
 """Options of the commands that launch agents: who is tested, and within what limits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from harness.cli.machine import parse_size
+from harness.parts.ability import Parts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -130,6 +132,37 @@ attempt_options = in_order(
         help="As 20GB: above it, our images that were not used for longest are removed.",
     ),
 )
+
+
+AGENTS_TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+agents_option = click.option(
+    "--agents",
+    "agents_table",
+    type=AGENTS_TABLE,
+    metavar="CSV",
+    help="What agents are made of: a table with agent and any of llm, scaffold and date.",
+)
+parts_options = in_order(
+    click.option(
+        "--llm",
+        metavar="NAME",
+        help="Model of the agent, as the calibrating agents of the bank name it: its prior follows "
+        "what they did with it.",
+    ),
+    click.option("--scaffold", metavar="NAME", help="Scaffold of the agent, as the bank names it."),
+    click.option(
+        "--date",
+        "--agent-date",
+        "agent_date",
+        metavar="DATE",
+        help="When the agent came out: its prior follows the trend of the calibrating agents.",
+    ),
+)
+
+
+def parts_given(options: Mapping[str, Any]) -> Parts:
+    """What these options say that an agent is made of."""
+    return Parts(options["llm"] or "", options["scaffold"] or "", options["agent_date"] or "")
 
 
 def limits(options: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from harness.bank_files import load_bank, save_bank
+from harness.cli.agent_options import agents_option
 from harness.cli.common import (
     RESPONSES_PATH,
     json_option,
@@ -27,6 +28,7 @@ from harness.cli.fit_options import (
     read_groups,
     read_models,
 )
+from harness.cli.predict_fit import keep_predictor
 from harness.cli.studies import dated
 from harness.errors import PlanError
 from harness.irt import Model
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from harness.bank import ItemBank
     from harness.calibrate import Calibration, Priors
     from harness.calibrate.ascend import Progress
+    from harness.regression import Features
     from harness.responses import Responses
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -84,6 +87,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="date|CSV",
     help="What the mean of ability depends on: the date of agents, or a table with agent and a "
     "column of numbers for each covariate.",
+)
+@click.option(
+    "--features",
+    "tables",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="CSV of features of the tasks, item first, as block NAME. They explain where items lie, "
+    "and the bank gets a predictor for tasks that no agent has tried. Repeatable.",
 )
 @click.option(
     "--anchor",
@@ -155,6 +166,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--description", default="", help="One sentence for bank.yaml.")
 @click.option("--labels", metavar="LOW,…,HIGH", help="Category labels, lowest first.")
 @click.option("--simulated", is_flag=True, help="Record that the agents are simulated.")
+@agents_option
 @click.option("--before", metavar="DATE", help="Only agents dated before DATE.")
 @click.option("--oldest", type=click.IntRange(2), help="Only so many agents of the earliest dates.")
 @click.option("--force", is_flag=True, help="Replace a bank that is there.")
@@ -166,6 +178,7 @@ def calibrate(
     abilities: str,
     groups: str | None,
     covariates: tuple[str, ...],
+    tables: tuple[str, ...],
     anchor: str | None,
     hold_anchors: bool,
     given_priors: tuple[str, ...],
@@ -179,6 +192,7 @@ def calibrate(
     name: str | None,
     labels: str | None,
     simulated: bool,
+    agents_table: Path | None,
     before: str | None,
     oldest: int | None,
     force: bool,
@@ -192,20 +206,26 @@ def calibrate(
     from harness.bank_init import keep_tasks
     from harness.calibrate import calibrate as fit
     from harness.calibrate.anchor import find_drift, updated_bank
+    from harness.predict.predictor import FILE as PREDICTOR_FILE
+    from harness.predict.predictor import predictor_of
     from harness.responses import read_responses
+    from harness.responses.parts import with_parts
 
     if (out / "bank.yaml").exists() and not force:
         raise PlanError(f"there is a bank in {out} already: add --force to replace it")
-    if sampler and (abilities != "1" or anchor or groups or covariates):
+    if sampler and (abilities != "1" or anchor or groups or covariates or tables):
         raise PlanError(
-            "--sampler is for one ability and one population without anchors: leave out "
-            "--abilities, --anchor, --groups and --covariate, or the sampler"
+            "--sampler is for one ability and one population without anchors and features: leave "
+            "out --abilities, --anchor, --groups, --covariate and --features, or the sampler"
         )
+    features = _features(tables)
     anchors = load_bank(anchor) if anchor else None
     earlier = load_bank(bank) if bank else None
     logged = read_responses(
         list(responses), earlier, labels.split(",") if labels else None, score=score
     )
+    if agents_table is not None:
+        logged = with_parts(logged, agents_table)
     logged = logged.subset(agents=dated(logged.agents, logged.date, before=before, oldest=oldest))
     chosen = read_models(logged, model, models)
     with _progress() as progress:
@@ -216,6 +236,7 @@ def calibrate(
             abilities=read_abilities(abilities),
             groups=read_groups(logged, groups),
             covariates=read_covariates(logged, covariates),
+            features=features,
             anchors=anchors,
             hold_anchors=hold_anchors,
             priors=parse_priors(given_priors),
@@ -235,6 +256,9 @@ def calibrate(
         fitted, provenance={"command": _command(options["description"]), **fitted.provenance}
     )
     save_bank(fitted, out)
+    (out / PREDICTOR_FILE).unlink(missing_ok=True)
+    if features is not None:
+        keep_predictor(replace(predictor_of(result), bank_hash=fitted.hash), tables, out)
     facts = {
         "bank": str(out),
         "hash": fitted.hash,
@@ -251,6 +275,7 @@ def calibrate(
         "specific_sd": result.bank.specific_sd,
         "trials": result.bank.trials,
         "population": result.population,
+        "explained_by": fitted.provenance.get("explained_by"),
         "placed_by_prior": result.placed_by_prior,
         "unobserved": result.unobserved,
         "drift": [vars(one) for one in drift],
@@ -269,6 +294,16 @@ def calibrate(
         if not (sampler and "--sampler" in warning):
             say(f"warning: {warning}")
     return 0
+
+
+def _features(tables: tuple[str, ...]) -> "Features | None":
+    from harness.features import feature_files, read_features
+
+    return (
+        read_features(feature_files(tables), lambda note: say(f"remark: {note}"))
+        if tables
+        else None
+    )
 
 
 def _command(description: str) -> str:
@@ -299,6 +334,9 @@ def _lines(result: "Calibration", out: Path, items: int) -> Iterator[str]:
             "  ability on the items of one session differs from that on the whole bank by an sd of "
             f"{result.bank.specific_sd:.2g}"
         )
+    for what, shares in result.bank.provenance.get("explained_by", {}).items():
+        parts = ", ".join(f"{block} {share:.0%}" for block, share in shares.items())
+        yield f"  variance of {what.replace('_', ' ')}: {parts}"
     if result.placed_by_prior:
         yield (
             f"  {len(result.placed_by_prior)} items have a single outcome or few answers: placed "

@@ -3,10 +3,10 @@
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar
 
 import click
 import yaml
@@ -16,13 +16,16 @@ from harness.bank import ItemBank
 from harness.errors import InputError, PlanError
 from harness.events import Plan, default_selector
 from harness.grammar import parse_estimator, parse_selector, parse_stop
-from harness.prior import PriorName, named_prior
+from harness.parts.ability import Parts
+from harness.parts.prior import PRIOR_NAMES, ChosenPrior, choose_priors
 from harness.select import PerCost, Unit
 from harness.stop import MaxCost, MaxItems, MaxSeconds, Rule, any_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _POSITIVE = click.FloatRange(0, min_open=True)
+
+_UNKNOWN = Parts()
 
 RESPONSES_PATH = click.Path(exists=True, path_type=Path)
 """Type of an option for logged outcomes: a file or a folder."""
@@ -104,12 +107,13 @@ def plan_options(*, stop: str, max_items: int | None) -> Callable[[F], F]:
         click.option("--max-seconds", type=_POSITIVE, help="Also stop after so many seconds."),
         click.option(
             "--prior",
-            metavar="auto|trend|population|normal|MEAN,SD",
+            metavar="auto|parts|trend|population|normal|MEAN,SD",
             default="auto",
             show_default=True,
-            help="Prior over ability: the trend of the bank's calibrating agents at the date of "
-            "the agent, all of them, a normal like them, or any normal; auto takes the trend "
-            "where dates are known, else the population.",
+            help="Prior over ability, from the bank's calibrating agents: by the model, scaffold "
+            "and date of the agent, by the trend at its date, all of them, a normal like them, or "
+            "any normal; auto takes parts where model or scaffold are known, else the trend where "
+            "dates are, else the population.",
         ),
         click.option(
             "--estimator",
@@ -156,6 +160,8 @@ def make_plan(
     level: float,
     width: int = 1,
     max_attempts: int = 2,
+    llm: str | None = None,
+    scaffold: str | None = None,
     agent_date: str | None = None,
 ) -> Plan:
     """A plan from the options of a command.
@@ -173,7 +179,7 @@ def make_plan(
     return Plan(
         select=selector,
         stop=any_of(*rules),
-        prior=parse_prior(prior, bank, agent_date or ""),
+        prior=parse_prior(prior, bank, Parts(llm or "", scaffold or "", agent_date or "")).prior,
         estimator=parse_estimator(estimator),
         seed=seed,
         width=width,
@@ -182,22 +188,31 @@ def make_plan(
     )
 
 
-def parse_prior(text: str, bank: ItemBank, date: str = "") -> Prior:
-    """A prior from the text of an option, for an agent of a date.
+def parse_prior(text: str, bank: ItemBank, agent: Parts = _UNKNOWN) -> ChosenPrior:
+    """A prior from the text of an option, for an agent of which something may be known.
 
     Raises:
-        PlanError: the text cannot be read, or there is no trend.
+        PlanError: the text cannot be read, or there is no such prior for the agent.
     """
-    if text in get_args(PriorName):
-        return named_prior(cast(PriorName, text), bank, date)
+    return parse_agent_priors(text, bank, [agent])[0]
+
+
+def parse_agent_priors(
+    text: str, bank: ItemBank, agents: Sequence[Parts], names: Sequence[str] = ()
+) -> tuple[ChosenPrior, ...]:
+    """Priors of several agents, as :func:`parse_prior`; one that the bank was calibrated with, by
+    its name, is predicted from the others."""
+    if text in PRIOR_NAMES:
+        return choose_priors(text, bank, agents, names)
     try:
         mean, sd = (float(part) for part in text.split(","))
     except ValueError:
         raise PlanError(
-            "--prior is auto, trend, population, normal, or a mean and an sd as in 0,1.5, "
+            "--prior is auto, parts, trend, population, normal, or a mean and an sd as in 0,1.5, "
             f"not {text!r}"
         ) from None
-    return Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
+    prior = Prior((mean,) * len(bank.mean), (sd,) * len(bank.mean))
+    return (ChosenPrior(prior, "normal", ("the prior is as given",)),) * len(agents)
 
 
 def write_json(content: str, target: str) -> None:

@@ -16,12 +16,15 @@ from harness.cli.agent_options import (
     attempt_options,
     launch_settings,
     pairs,
+    parts_given,
+    parts_options,
     sandbox_option,
 )
 from harness.cli.common import (
     json_option,
     log_to_stderr,
     make_plan,
+    parse_prior,
     plan_options,
     say,
     show_origins,
@@ -32,6 +35,7 @@ from harness.errors import JournalError, PlanError
 from harness.events import Answered, Chosen, Event, Launch, Plan, Stopped, Voided
 from harness.gate import Gate, parse_gate
 from harness.session import Session
+from harness.stop import predicted_only
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -63,11 +67,7 @@ _IMPRECISE, _INFRASTRUCTURE, _GATE_FAILED, _INTERRUPTED = 3, 4, 1, 130
 @sandbox_option
 @agent_options
 @plan_options(stop="sd<0.3", max_items=30)
-@click.option(
-    "--agent-date",
-    metavar="DATE",
-    help="When the agent came out: its prior follows the trend of the calibrating agents.",
-)
+@parts_options
 @attempt_options
 @click.option(
     "--runs",
@@ -105,6 +105,12 @@ def run(context: click.Context, /, **options: Any) -> int:
     gates = [parse_gate(text) for text in options["fail_if"]]
     bank = _bank(options)
     plan = make_plan(bank, **{name: options[name] for name in _PLAN_OPTIONS})
+    agent = parts_given(options)
+    if agent or agent.date:
+        for sentence in parse_prior(options["prior"], bank, agent).words:
+            say(f"prior: {sentence}")
+    if warning := predicted_only(plan.stop, bank.table):
+        say(f"warning: {warning}")
     environments = options["environments"]
     if options["dry_run"]:
         return _dry_run(bank, plan, environments, options["json_target"])
@@ -165,7 +171,7 @@ def _absolute_task(task: str | None) -> str | None:
 
 _PLAN_OPTIONS = (
     *("select", "per", "stop", "max_items", "max_cost", "max_seconds", "prior", "estimator"),
-    *("seed", "level", "width", "max_attempts", "agent_date"),
+    *("seed", "level", "width", "max_attempts", "llm", "scaffold", "agent_date"),
 )
 
 

@@ -10,11 +10,12 @@ import click
 from click.core import ParameterSource
 
 from harness.bank_files import load_bank
+from harness.cli.agent_options import agents_option
 from harness.cli.common import (
     RESPONSES_PATH,
     json_option,
     make_plan,
-    parse_prior,
+    parse_agent_priors,
     plan_options,
     print_table,
     progress_bar,
@@ -22,6 +23,7 @@ from harness.cli.common import (
     write_json,
 )
 from harness.errors import InputError, PlanError
+from harness.parts.ability import Parts
 
 
 @click.command()
@@ -47,6 +49,7 @@ from harness.errors import InputError, PlanError
     show_default=True,
     help="Numbers of items to compare at.",
 )
+@agents_option
 @click.option("--since", metavar="DATE", help="Only agents dated from DATE on.")
 @click.option("--newest", type=click.IntRange(1), help="Only so many agents of the latest dates.")
 @json_option
@@ -54,6 +57,7 @@ def replay(
     bank: str,
     responses: Path,
     score: str | None,
+    agents_table: Path | None,
     checkpoints: str,
     since: str | None,
     newest: int | None,
@@ -62,19 +66,26 @@ def replay(
 ) -> None:
     """Feed logged outcomes of every agent to the adaptive session, and compare with all data."""
     from harness.responses import read_responses
+    from harness.responses.parts import with_parts
     from harness.runners.replay import replay as run_replay
 
     items = load_bank(bank)
     logged = read_responses(responses, items, score=score)
+    if agents_table is not None:
+        logged = with_parts(logged, agents_table)
     chosen = dated(logged.agents, logged.date, since=since, newest=newest)
     logged = logged.subset(agents=chosen)
+    about = [Parts(*parts) for parts in zip(logged.llm, logged.scaffold, logged.date, strict=True)]
+    priors = parse_agent_priors(options["prior"], items, about, logged.agents)
+    if options["prior"] == "parts":
+        options["prior"] = "auto"
     plan = make_plan(items, agent_date=max(logged.date, default=""), **options)
     with progress_bar("replaying") as progress:
         result = run_replay(
             items,
             logged,
             plan,
-            priors=[parse_prior(options["prior"], items, date) for date in logged.date],
+            priors=[one.prior for one in priors],
             checkpoints=_counts(checkpoints),
             progress=progress,
         )

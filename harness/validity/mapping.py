@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.errors import InputError
 from harness.responses import Responses
-from harness.validity.names import Likeness, likeness, model_in, normalised
+from harness.responses.names import Likeness, likeness, model_in, normalised
 
 By = Literal["agent", "llm"]
 COLUMNS = ("benchmark", "agent", "key")

@@ -1,0 +1,1 @@
+"""Ability from the parts of an agent: its model, its scaffold and its date."""
