@@ -1,7 +1,7 @@
 """Pages that are a list of sections: paragraphs, plots, tables and flags, in one template."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from harness.health.flags import Flag
@@ -55,6 +55,8 @@ class Grid:
     """Rows in sight; the rest unfolds."""
     stacked: bool = False
     """On narrow screens the cells of a row stand below each other."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where cells lead to, by their text: relative addresses, quoted."""
 
 
 Part: TypeAlias = Text | Caution | Plot | Pair | Grid

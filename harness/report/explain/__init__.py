@@ -1,0 +1,1 @@
+"""Pages that explain failures: of an agent, and on a task."""
