@@ -14,10 +14,19 @@ from click.testing import CliRunner
 
 from harness.bank import Calibrant, Item, ItemBank
 from harness.bank_files import load_bank, save_bank
+from harness.cli.features import features as features_group
 from harness.cli.predict import predict
+from harness.cli.predict_fit import SPACE
+from harness.environments import list_environments
 from harness.errors import BankError, HarnessError, InputError, PlanError
-from harness.features import extract_features, harbor_texts, read_features, write_features
-from harness.predict.predictor import fit_predictor, save_predictor
+from harness.features import (
+    extract_features,
+    harbor_texts,
+    read_features,
+    table_texts,
+    write_features,
+)
+from harness.predict.predictor import fit_predictor, load_predictor, save_predictor
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -151,14 +160,18 @@ def test_tables_may_add_what_the_source_does_not_say(folder: Path) -> None:
 def test_harbor_tasks_are_read_extracted_and_put_into_a_bank(tmp_path: Path) -> None:
     environments = REPOSITORY / "environments"
     texts = harbor_texts(environments, lambda note: None)
-    names = sorted(texts)
+    scored = {one.name: len(one.categories) for one in list_environments(environments)}
+    names = sorted(name for name in texts if scored[name] == 4)
     rng = np.random.default_rng(1)
-    old, new = names[:-4], names[-4:]
-    items = tuple(
-        Item(name, "2pl", (1.5,), (float(rng.normal()),), covariance=((0.04, 0.0), (0.0, 0.04)))
-        for name in old
-    )
-    save_bank(ItemBank("harbor", items), tmp_path / "bank")
+    old, new = names[:-4], sorted({*texts} - {*names[:-4]})
+    spread = tuple(map(tuple, (0.04 * np.eye(4)).tolist()))
+    items = []
+    for name in old:
+        middle = float(rng.normal())
+        steps = (middle + 1, middle, middle - 1)
+        items.append(Item(name, "grm", (1.5,), steps, categories="four", covariance=spread))
+    labels = {"four": ("none", "first", "core", "all")}
+    save_bank(ItemBank("harbor", tuple(items), labels), tmp_path / "bank")
     write_features(
         extract_features({name: texts[name] for name in old}).features, tmp_path / "f.csv"
     )
@@ -170,12 +183,84 @@ def test_harbor_tasks_are_read_extracted_and_put_into_a_bank(tmp_path: Path) -> 
     assert {task["item"] for task in found["tasks"]} == {*new}
     assert "solution" in found["levels"]
     made = load_bank(out)
-    assert len(made.items) == len(names)
-    assert made[new[0]].predicted
-    assert made.sources[made[new[0]].source].location == str(environments)
+    # tasks that are scored in another number of categories could not be run
+    assert {item.id for item in made.items} == {*names}
+    odd = [name for name in new if scored[name] != 4]
+    assert f"{len(odd)} of {len(new)} tasks, such as {odd[0]!r} with 3" in result.stderr
+    assert made[names[-1]].predicted
+    assert made.sources[made[names[-1]].source].location == str(environments)
     again = run(environments, "--bank", out)
     assert "another state" not in again.stderr
     assert again.exception is None, again.exception
+    binary = tmp_path / "binary"
+    plain = tuple(
+        Item(n, "2pl", (1.5,), (d,)) for n, d in zip(old, rng.normal(size=len(old)), strict=True)
+    )
+    save_bank(ItemBank("binary", plain), binary)
+    arguments = ("--features", tmp_path / "f.csv", "--out-bank", tmp_path / "none")
+    assert "are not scored in the 2 that are predicted" in refused(
+        InputError, environments, "--bank", binary, *arguments
+    )
+
+
+def fit(*arguments: object) -> Any:
+    return CliRunner().invoke(predict, ["fit", *map(str, arguments)], standalone_mode=False)
+
+
+def test_a_predictor_is_fitted_to_a_bank_that_is_there(folder: Path) -> None:
+    table = f"code={folder / 'old.csv'}"
+    done = fit("--bank", folder / "bank", "--features", table)
+    assert done.exception is None, done.exception
+    assert "fitted to 40 items of demo" in done.stdout
+    assert "The features explain" in done.stdout
+    assert "code.always is the same everywhere" in done.stderr
+    wanted = fit_predictor(load_bank(folder / "bank"), read_features({"code": folder / "old.csv"}))
+    found = load_predictor(folder / "bank")
+    assert found.difficulty.weights == pytest.approx(wanted.difficulty.weights, abs=1e-6)
+    refusal = fit("--bank", folder / "bank", "--features", table)
+    assert "add --force" in str(refusal.exception)
+    (folder / "else").mkdir()
+    more = ("--out-dir", folder / "else", "--json")
+    data = json.loads(fit("--bank", folder / "bank", "--features", table, *more).stdout)
+    assert data["items"] == 40
+    assert sum(data["difficulty"].values()) == pytest.approx(1)
+
+
+def test_the_vectors_of_statements_go_with_the_predictor(folder: Path) -> None:
+    rng = np.random.default_rng(3)
+    words = ["parse", "sort", "merge", "crash", "socket", "matrix", "token", "queue"]
+    bank = load_bank(folder / "bank")
+    rows: list[dict[str, object]] = [
+        {"item": name, "statement": " ".join(rng.choice(words, 12))}
+        for name in (*(item.id for item in bank.items), "fresh")
+    ]
+    write(folder / "texts.csv", rows[:-1])
+    write(folder / "fresh.csv", rows[-1:])
+    table = folder / "words.csv"
+    extract = ["extract", str(folder / "texts.csv"), "--vectors", "3", "--out", str(table)]
+    assert CliRunner().invoke(features_group, extract).exit_code == 0
+    assert fit("--bank", folder / "bank", "--features", table).exception is None
+    assert (folder / "bank" / SPACE).is_file()
+    done = run(folder / "fresh.csv", "--bank", folder / "bank", "--json")
+    assert done.exception is None, done.exception
+    task = json.loads(done.stdout)["tasks"][0]
+    assert all(reason["known"] for reason in task["reasons"] if reason["block"] == "text")
+
+
+DATA = REPOSITORY.parent / "shared" / "data" / "terminal_bench_2_majority" / "tasks.csv.gz"
+
+
+def test_the_shipped_predictor_belongs_to_its_bank_and_can_be_made_again(tmp_path: Path) -> None:
+    folder = REPOSITORY / "item_banks" / "terminal-bench-2"
+    shipped, bank = load_predictor(folder), load_bank(folder)
+    assert shipped.bank_hash == bank.hash
+    if not DATA.is_file():
+        pytest.skip(f"the tasks of Terminal-Bench 2 are not at {DATA}")
+    again = fit_predictor(bank, extract_features(table_texts(DATA, lambda _: None)).features)
+    a, b = shipped.difficulty, again.difficulty
+    assert [code.column for code in a.coding.codes] == [code.column for code in b.coding.codes]
+    assert a.weights == pytest.approx(b.weights, abs=2e-3)
+    assert a.residual_sd == pytest.approx(b.residual_sd, abs=2e-3)
 
 
 def test_statements_in_another_language_give_sensible_numbers(tmp_path: Path) -> None:

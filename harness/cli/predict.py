@@ -136,12 +136,9 @@ def tasks(
         agents=[name.strip() for name in agents.split(",") if name.strip()],
         level=level,
     )
+    kept = _scored_alike(source, predictor, features, notes) if out_bank else features
     for note in notes:
         say(f"remark: {note}")
-    if json_target is not None:
-        write_json(to_json(found), json_target)
-    if json_target != "-":
-        _print(found)
     if out is not None:
         from harness.report.predict.tasks import render_predictions_page
 
@@ -149,11 +146,16 @@ def tasks(
         write_page(page, out)
     if out_bank is not None:
         place = Source(environments=str(source.resolve())) if source.is_dir() else None
-        made = predicted_bank(bank, predictor, features, merge=merge, source=place)
+        made = predicted_bank(bank, predictor, kept, merge=merge, source=place)
         save_bank(made, out_bank)
         if merge:
             save_predictor(replace(predictor, bank_hash=made.hash), out_bank)
         say(f"Bank: {out_bank}")
+    # last, as whoever reads may have had enough
+    if json_target is not None:
+        write_json(to_json(found), json_target)
+    if json_target != "-":
+        _print(found)
 
 
 def _tables(tables: tuple[str, ...], notes: list[str]) -> "Features | None":
@@ -249,6 +251,34 @@ def _new(
             f"as {blank[0]!r}: what is said of them holds for any task"
         )
     return found
+
+
+def _scored_alike(
+    source: Path, predictor: "Predictor", features: "Features", notes: list[str]
+) -> "Features":
+    """The tasks whose categories are as many as those that are predicted; of others no item of
+    the bank could be run.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not source.is_dir():
+        return features
+    from harness.environments import list_environments
+
+    count = len(predictor.labels)
+    scored = {one.name: len(one.categories) for one in list_environments(source, lambda _: None)}
+    other = [name for name in features.names if scored.get(name, count) != count]
+    if not other:
+        return features
+    reason = (
+        f"{len(other)} of {len(features.names)} tasks, such as {other[0]!r} with "
+        f"{scored[other[0]]} categories, are not scored in the {count} that are predicted"
+    )
+    if len(other) == len(features.names):
+        raise InputError(f"{reason}: leave out --out-bank, or take a bank that is scored alike")
+    notes.append(f"{reason}, and are left out of the bank that is written")
+    return features.of(name for name in features.names if name not in other)
 
 
 def _print(found: "TaskPredictions") -> None:

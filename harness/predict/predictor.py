@@ -21,6 +21,9 @@ from harness.responses import Responses
 
 FILE = "predictor.json"
 FORMAT = 1
+_SPACING_SD = 0.02
+"""At least, of thresholds around their mean: no two tasks are alike, and a covariance that is
+singular does not survive being written."""
 _KNOWN_SD = 1e-3
 """Of a parameter that a bank takes as known: nothing is known to the last digit."""
 
@@ -261,7 +264,7 @@ def _predictor(bank: ItemBank, difficulty: Regression, log_slope: Regression | N
         log_slope,
         (float(steep[:, 0].mean()), max(float(np.sqrt(between)), _KNOWN_SD)),
         tuple(float(x) for x in apart.mean(axis=0)),
-        float(apart.std(axis=0).mean()) if steps > 1 else 0.0,
+        max(float(apart.std(axis=0).mean()), _SPACING_SD) if steps > 1 else 0.0,
         float(np.median([item.effect_sd for item in like])),
     )
 
