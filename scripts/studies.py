@@ -2,10 +2,10 @@
 
     python scripts/studies.py [NAME ...] [--data DIR] [--out docs/studies] [--quick] [--jobs 2]
 
-Names are accuracy, cost, decision, width, ordinal, exposure, subset, validity, series, and
-health-DATA for three benchmarks; all of them when none is given. DIR holds the data sets, a folder
-each with ``responses.csv.gz``. A study whose data is not there is skipped, which is said; series
-needs none.
+Names are accuracy, cost, decision, width, ordinal, exposure, subset, validity, series, cold-start,
+and health-DATA for three benchmarks; all of them when none is given. DIR holds the data sets, a
+folder each with ``responses.csv.gz``. A study whose data is not there is skipped, which is said;
+series needs none.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 
 from studies import (
     accuracy,
+    cold_start,
     cost,
     decision,
     exposure,
@@ -40,6 +41,7 @@ STUDIES: dict[str, Any] = {
     "cost": cost,
     "accuracy": accuracy,
     "series": series,
+    "cold-start": cold_start,
 }
 
 

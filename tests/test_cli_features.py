@@ -60,7 +60,7 @@ def test_json_has_the_blocks(call: Call, tmp_path: Path) -> None:
     facts = json.loads(done.out)
     assert (done.code, facts["tasks"], facts["level"]) == (0, 1, "tests")
     assert [block["block"] for block in facts["blocks"]] == [
-        *("statement", "author", "resources", "repository", "tests"),
+        *("statement", "author", "topic", "resources", "repository", "tests"),
     ]
     assert facts["blocks"][-1]["level"] == "tests"
     assert facts["blocks"][0]["constant"] == []

@@ -132,7 +132,7 @@ def test_features_that_say_nothing_change_nothing_much() -> None:
     plain = calibrate(world.responses, "2pl", name="plain").bank
     explained, predictor = calibrate_explained(world.responses, noise, name="noise")
     assert dict(predictor.difficulty.shares())["z"] < 0.1
-    assert difficulties(explained.bank) == pytest.approx(difficulties(plain), abs=0.15)
+    assert difficulties(explained.bank) == pytest.approx(difficulties(plain), abs=0.2)
 
 
 def test_order_of_items_does_not_matter() -> None:

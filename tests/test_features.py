@@ -443,7 +443,7 @@ def test_columns_of_a_table_with_texts_find_their_block(tmp_path: Path) -> None:
         solution={"solution": "cd x\nmake"},
         metadata={
             "author.difficulty": 1.0,
-            "author.tags": frozenset({"a", "b"}),
+            "topic.tags": frozenset({"a", "b"}),
             "tests.lines": 1.0,
             "table.stars": 1.0,
             "author.minutes": 1.0,
@@ -492,7 +492,7 @@ STATEMENTS = [
 
 def old_tasks() -> dict[str, TaskText]:
     return {
-        f"t{k}": TaskText(text, metadata={"author.tags": frozenset({"all", f"only{k}"})})
+        f"t{k}": TaskText(text, metadata={"topic.tags": frozenset({"all", f"only{k}"})})
         for k, text in enumerate(STATEMENTS)
     }
 
@@ -501,7 +501,7 @@ def test_new_tasks_get_the_columns_of_the_old(tmp_path: Path) -> None:
     old = extract_features(old_tasks(), level="statement", vectors=2)
     write_space(old.space, tmp_path / "x.space.json")
     space = read_space(tmp_path / "x.space.json")
-    new = {"n": replace(old_tasks()["t1"], metadata={"author.tags": frozenset({"new"})})}
+    new = {"n": replace(old_tasks()["t1"], metadata={"topic.tags": frozenset({"new"})})}
     found = extract_features(new, like=space)
     assert found.features.columns == old.features.columns
     row = dict(zip((c.name for c in found.features.columns), found.features.cells[0], strict=True))
@@ -611,7 +611,7 @@ def test_task_directories_give_every_block() -> None:
     assert notes == []
     found = extract_features(tasks, vectors=8).features
     assert found.blocks == (
-        *("statement", "languages", "author", "resources"),
+        *("statement", "languages", "author", "topic", "resources"),
         *("repository", "tests", "solution", "text"),
     )
     assert all(cell is not None for row in found.cells for cell in row)
@@ -627,6 +627,8 @@ def test_terminal_bench_from_a_table(shared_data: Path) -> None:
     tasks = read_texts(shared_data / "terminal_bench_2_majority" / "tasks.csv.gz", notes.append)
     found = extract_features(tasks, vectors=16).features
     assert len(found.names) == 89
-    assert {"statement", "languages", "author", "tests", "solution", "text"} == set(found.blocks)
+    assert {"statement", "languages", "author", "topic", "tests", "solution", "text"} == set(
+        found.blocks
+    )
     for k, column in enumerate(found.columns):
         assert len({row[k] for row in found.cells}) > 1, column

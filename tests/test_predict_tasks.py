@@ -422,12 +422,12 @@ def test_of_two_tables_the_second_counts_where_it_knows_something(data: st.DataO
 
 
 def test_tags_that_the_predictor_has_columns_for_are_looked_for_in_new_tasks() -> None:
-    columns = (Column("tags=web", "author", "number"), Column("lines", "tests", "number"))
+    columns = (Column("tags=web", "topic", "number"), Column("lines", "tests", "number"))
     rows = tuple((float(k % 2), float(k)) for k in range(12))
     features = Features(tuple(f"old{k:03}" for k in range(12)), columns, rows)
     bank = world(n=12)[0]
     space = extraction_space(fit_predictor(bank, features))
-    assert space.words == {"author.tags": ("web",)}
+    assert space.words == {"topic.tags": ("web",)}
     assert space.level == "tests"
 
 

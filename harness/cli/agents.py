@@ -104,7 +104,8 @@ def _shipped_names() -> tuple[list[str], list[str]]:
 @agents.command()
 @click.argument("table", type=AGENTS_TABLE)
 @click.option("--bank", "-b", required=True, help="Folder of the bank that is written to.")
-def apply(table: Path, bank: str) -> None:
+@json_option
+def apply(table: Path, bank: str, json_target: str | None) -> None:
     """Write models, scaffolds and dates into the calibrating agents of a bank.
 
     TABLE: agent and any of llm, scaffold and date. Items stay, and so does the hash of the bank.
@@ -116,7 +117,11 @@ def apply(table: Path, bank: str) -> None:
     told = bank_with_parts(load_bank(folder), table)
     save_calibrants(told, folder)
     known = sum(bool(c.llm or c.scaffold) for c in told.calibrants)
-    say(f"{folder / 'agents.csv'}: {known} of {len(told.calibrants)} agents with model or scaffold")
+    path, count = folder / "agents.csv", len(told.calibrants)
+    if json_target is not None:
+        facts = {"agents_csv": str(path), "agents": count, "with_model_or_scaffold": known}
+        write_json(to_json(facts), json_target)
+    say(f"{path}: {known} of {count} agents with model or scaffold")
     if problem := lacks_parts(told):
         say(f"warning: {problem}, so that abilities can be told from parts")
 

@@ -1,4 +1,8 @@
-"""The command that holds plans against each other on the known outcomes of many agents."""
+"""The command that holds plans against each other on the known outcomes of many agents.
+
+``study PLAN`` is as old as the program, so ``study`` is a command of its own beside being the group
+of other studies.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +19,7 @@ from harness.cli.common import (
     write_json,
     write_page,
 )
+from harness.cli.study_cold_start import cold_start
 from harness.errors import PlanError
 
 if TYPE_CHECKING:
@@ -24,7 +29,32 @@ if TYPE_CHECKING:
     from harness.study import StudyPlan, StudyResult
 
 
-@click.command()
+class _Study(click.Group):
+    """A group whose commands come first; anything else is for the command that has no name."""
+
+    def __init__(self, unnamed: click.Command) -> None:
+        super().__init__(unnamed.name, params=unnamed.params, help=unnamed.help)
+        self.unnamed = unnamed
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        named = self.commands.get(args[0]) if args else None
+        if named is None:
+            return self.unnamed.make_context(info_name, args, parent, **extra)
+        # a command's usage shows the arguments of those above it, and PLAN is none of them
+        above = click.Context(click.Command(self.name), parent, info_name, **extra)
+        return named.make_context(args[0], args[1:], above)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return ctx.command.invoke(ctx)
+
+
+@click.command("study")
 @click.argument(
     "plan", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
@@ -47,7 +77,7 @@ if TYPE_CHECKING:
     "--out", "-o", type=click.Path(dir_okay=False, path_type=Path), help="An HTML page about it."
 )
 @json_option
-def study(
+def _study(
     plan: Path | None,
     bank: str | None,
     responses: Path | None,
@@ -63,6 +93,8 @@ def study(
 
     PLAN is a YAML file with plans, outcomes, and how agents are split into those that calibrate
     and those that are tested. Or give --bank and --responses. --sizes and --seeds win over PLAN.
+
+    Another study has a name of its own: cat-harness study cold-start --help.
     """
     from harness.responses import read_responses
     from harness.study import measure_study, run_study
@@ -85,6 +117,10 @@ def study(
 
         write_page(render_study_page(found), out)
     return 0
+
+
+study = _Study(_study)
+study.add_command(cold_start)
 
 
 def _asked(

@@ -28,15 +28,23 @@ _MINUTES: Mapping[str, str] = MappingProxyType(
     }
 )
 _NAMES: Mapping[str, str] = MappingProxyType(
-    {**_MINUTES, "category": "category", "difficulty": "difficulty", "tags": "tags"}
+    {
+        **{name: f"author.{column}" for name, column in _MINUTES.items()},
+        "difficulty": "author.difficulty",
+        "category": "topic.category",
+        "tags": "topic.tags",
+    }
 )
 
 
 def author_name(name: str) -> str | None:
-    """Our name of an author's entry or column; None of one that is no author's judgement.
+    """Where an author's entry or column goes, ``block.column``; None of one that says nothing.
 
-    >>> author_name("expert_time_estimate_min"), author_name("author_email")
-    ('expert_minutes', None)
+    What a task is about is a block of its own: many weak columns beside the author's judgement
+    would take its weight.
+
+    >>> author_name("expert_time_estimate_min"), author_name("tags"), author_name("author_email")
+    ('author.expert_minutes', 'topic.tags', None)
     """
     return _NAMES.get(name)
 
@@ -59,7 +67,7 @@ def ordered_difficulty(value: Fact) -> Fact:
 
 
 def author_facts(metadata: Mapping[str, object]) -> dict[str, Fact]:
-    """Facts of the ``[metadata]`` of a task file, by ``author.column``.
+    """Facts of the ``[metadata]`` of a task file, by ``block.column``.
 
     >>> author_facts({"difficulty": "hard", "expert_time_estimate_min": 30, "author_name": "x"})
     {'author.difficulty': 3.0, 'author.expert_minutes': 30.0}
@@ -71,15 +79,15 @@ def author_facts(metadata: Mapping[str, object]) -> dict[str, Fact]:
             case _ if name is None:
                 continue
             case [*_]:
-                found[f"author.{name}"] = frozenset(map(str, value))
+                found[name] = frozenset(map(str, value))
             case bool() | int() | float():
-                found[f"author.{name}"] = float(value)
-            case str() if name == "tags":
-                found["author.tags"] = frozenset(re.split(r"[;,\s]+", value.strip())) - {""}
-            case str() if name == "difficulty":
-                found["author.difficulty"] = ordered_difficulty(value)
+                found[name] = float(value)
+            case str() if name == "topic.tags":
+                found[name] = frozenset(re.split(r"[;,\s]+", value.strip())) - {""}
+            case str() if name == "author.difficulty":
+                found[name] = ordered_difficulty(value)
             case str() if value.strip():
-                found[f"author.{name}"] = value.strip()
+                found[name] = value.strip()
             case _:
                 continue
     return found

@@ -76,8 +76,9 @@ def extract_features(
 ) -> Extraction:
     """Features of tasks at an information level, the highest by default.
 
-    Blocks are ``statement``, ``languages``, ``author``, ``resources``, ``repository``, ``tests``,
-    ``solution``, ``table`` for other columns of a table, and ``text`` for vectors of statements.
+    Blocks are ``statement``, ``languages``, ``author``, ``topic``, ``resources``, ``repository``,
+    ``tests``, ``solution``, ``table`` for other columns of a table, and ``text`` for vectors of
+    statements.
 
     Args:
         vectors: dimensions of the vectors; 0 for none.
@@ -161,7 +162,7 @@ def _table(
     return Features(tuple(facts), tuple(column for column, _ in columns), rows), notes
 
 
-_ORDER = ("statement", "languages", "author", "resources", "table", *LEVELS[1:])
+_ORDER = ("statement", "languages", "author", "topic", "resources", "table", *LEVELS[1:])
 
 
 def _place(key: str) -> tuple[int, str]:

@@ -145,7 +145,7 @@ def _one(entry: Entry | None, row: int, name: str) -> Mapping[str, str] | None:
 
 
 def _facts(entry: Entry) -> tuple[Fact, ...]:
-    if author_name(entry.name.lower()) == "difficulty":
+    if author_name(entry.name.lower()) == "author.difficulty":
         return tuple(map(ordered_difficulty, entry.facts))
     return entry.facts
 
@@ -157,7 +157,7 @@ def _fact_name(column: str) -> str:
     ['author.difficulty', 'tests.lines', 'resources.cpus', 'table.stars']
     """
     if name := author_name(column):
-        return f"author.{name}"
+        return name
     prefix, _, rest = column.partition("_")
     if rest and prefix in _PREFIXES:
         return f"{_PREFIXES[prefix]}.{rest}"

@@ -25,7 +25,10 @@ Files: TypeAlias = Mapping[str, str | None]
 
 _LEVELS: Mapping[str, Level] = MappingProxyType(
     {
-        **dict.fromkeys(("statement", "languages", "text", "author", "resources"), "statement"),
+        **dict.fromkeys(
+            ("statement", "languages", "text", "author", "topic", "resources"),
+            "statement",
+        ),
         "repository": "repository",
         "tests": "tests",
         "solution": "solution",

@@ -15,9 +15,8 @@ from harness.regression.coding import Coding, Design
 
 _FLAT = 1e3
 """Prior variance of the intercept, in variances of y."""
-_LOG_SHARE, _LOG_SD = -1.5, 2.0
-"""Prior of the log of each variance relative to that of y: from .4% to 12 times it within two
-sds."""
+_LOG_SD = 2.0
+"""Prior sd of the log of each variance: a factor of 50 either way within two sds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +107,15 @@ class Evidence:
         """``(blocks + 1,)`` log variances."""
         from scipy.optimize import minimize
 
-        middle = np.log(self._variance) + _LOG_SHARE
+        blocks = len(self.coding.blocks)
+        # one half of the variance of y is for the residual, the other for the blocks, in like parts
+        shares = np.append(np.full(blocks, 0.5 / max(blocks, 1)), 0.5)
+        middle = np.log(self._variance * shares)
 
         def loss(log_variance: Array) -> tuple[float, Array]:
             found = self.at(log_variance)
             off = (log_variance - middle) / _LOG_SD
             return 0.5 * float(off @ off) - found.value, off / _LOG_SD - found.gradient
 
-        start = np.full(len(self.coding.blocks) + 1, middle)
-        reach = [(middle - 12.0, middle + 12.0)] * len(start)
-        return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", bounds=reach).x)
+        reach = list(zip(middle - 12.0, middle + 12.0, strict=True))
+        return np.asarray(minimize(loss, middle, jac=True, method="L-BFGS-B", bounds=reach).x)

@@ -68,8 +68,8 @@ def reason_label(reason: Reason) -> str:
     >>> reason = Reason("lines", "solution", 412.0, 80.2, 0.6, 0.1, True)
     >>> reason_label(reason)
     'solution lines 412 (typically 80.2)'
-    >>> reason_label(Reason("tags=security", "author", 1.0, 0.05, 0.6, 0.1, True))
-    'author tags security (5% of tasks have it)'
+    >>> reason_label(Reason("tags=security", "topic", 1.0, 0.05, 0.6, 0.1, True))
+    'topic tags security (5% of tasks have it)'
     """
     name = feature_name(reason.feature, reason.block)
     if not reason.known:
