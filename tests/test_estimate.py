@@ -867,7 +867,7 @@ def test_two_abilities_have_two_columns(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--draws", "5"], "--draws needs --out"),
-        (["--prior", "0"], "--prior is auto, trend"),
+        (["--prior", "0"], "--prior is auto, parts"),
         (["--prior", "0,-1"], "sd > 0"),
         (["--out", "/proc/none/x.csv"], "cannot be written"),
     ],
